@@ -1,0 +1,90 @@
+"""CloudEvents 1.0 in Kafka's binary mode: the headers and keys of Offshoot's records.
+
+The mapping is that of the CloudEvents Kafka protocol binding: an attribute is a header `ce_{name}`, and
+`datacontenttype` is the header `content-type`. An attribute without a value is absent, never empty.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from schemas.stripe_event import StripeEvent
+
+Headers = list[tuple[str, bytes]]
+"""Kafka headers in the order in which they are written."""
+
+PLATFORM = "platform"
+"""Stands for the platform's own account in keys and sources."""
+
+_NONE: Mapping[str, str | None] = MappingProxyType({})
+
+
+class Via(StrEnum):
+    """How an event came to Offshoot."""
+
+    WEBHOOK = "webhook"
+    RECOVERY = "recovery"
+
+
+def stripe_event_key(event: StripeEvent) -> bytes:
+    """Give the key of an event's record, so that all events of one object share a partition."""
+    return f"{event.account or PLATFORM}:{event.object_id or event.id}".encode()
+
+
+def stripe_event_headers(event: StripeEvent, *, endpoint: str | None, via: Via) -> Headers:
+    """Give the headers of a record on `stripe.events`.
+
+    Args:
+        event: the event that is the record's value.
+        endpoint: name of the secret that its signature matched; None where there was no signature.
+        via: how it came.
+
+    """
+    return cloudevent_headers(
+        id=event.id,
+        type=f"com.stripe.{event.type}",
+        source=f"/stripe/{event.account or PLATFORM}",
+        subject=event.object_id,
+        time=event.created,
+        partition_key=stripe_event_key(event).decode(),
+        extensions={
+            "account": event.account,
+            "livemode": "true" if event.livemode else "false",
+            "payloadkind": event.payload_kind.value,
+            "apiversion": event.api_version,
+            "endpoint": endpoint,
+            "via": via.value,
+        },
+    )
+
+
+def cloudevent_headers(
+    *,
+    id: str,  # noqa: A002 - CloudEvents' word for it
+    type: str,  # noqa: A002 - likewise
+    source: str,
+    subject: str | None,
+    time: datetime | None,
+    partition_key: str,
+    extensions: Mapping[str, str | None] = _NONE,
+) -> Headers:
+    """Give the headers of any record of Offshoot's; an attribute that is None or empty is left out."""
+    attributes = {
+        "specversion": "1.0",
+        "id": id,
+        "type": type,
+        "source": source,
+        "subject": subject,
+        "time": rfc3339(time) if time else None,
+        "partitionkey": partition_key,
+        **extensions,
+    }
+    headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items() if value]
+    headers.append(("content-type", b"application/json"))
+    return headers
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a moment as in RFC 3339, in UTC: `2026-01-01T00:00:00Z`, a fraction only where there is one."""
+    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
