@@ -1,0 +1,34 @@
+"""How every Kafka client of Offshoot connects: addresses, TLS and SASL from the settings."""
+
+import ssl
+from typing import Any
+
+from service.runtime.settings import KafkaSettings
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Give the keyword arguments that say where the brokers are and who we are, for any aiokafka client.
+
+    Raises:
+        OSError: a certificate or key cannot be used; ssl's own errors are of that kind.
+
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": list(settings.kafka_bootstrap_servers),
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if settings.kafka_security_protocol in {"SSL", "SASL_SSL"}:
+        options["ssl_context"] = _ssl_context(settings)
+    if settings.kafka_security_protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
+        password = settings.kafka_sasl_password
+        options["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        options["sasl_plain_username"] = settings.kafka_sasl_username
+        options["sasl_plain_password"] = password.get_secret_value() if password else None
+    return options
+
+
+def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+    if settings.kafka_cert_file is not None:
+        context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
+    return context

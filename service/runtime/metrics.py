@@ -1,0 +1,60 @@
+"""Every Prometheus metric of Offshoot, typed, with its labels: the only such list.
+
+Base units, prefix `offshoot_`. No label holds an account, an object or an event's id; an event type only from
+the list of types that Offshoot acts on.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from schemas.stripe_event import RELEVANT_TYPES
+
+_PUBLISH_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8)
+
+
+def type_label(event_type: str | None) -> str:
+    """Give the label of an event type: itself if Offshoot acts on it, else `other`."""
+    return event_type if event_type in RELEVANT_TYPES else "other"
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.webhooks = Counter(
+            "offshoot_webhooks",
+            "Webhook requests answered, by what became of them.",
+            ("outcome", "endpoint", "type"),
+            registry=self.registry,
+        )
+        self.webhook_bytes = Counter(
+            "offshoot_webhook_bytes",
+            "Bytes of webhook bodies read.",
+            registry=self.registry,
+        )
+        self.webhooks_in_flight = Gauge(
+            "offshoot_webhooks_in_flight",
+            "Webhook requests being answered.",
+            registry=self.registry,
+        )
+        self.publish_seconds = Histogram(
+            "offshoot_publish_seconds",
+            "Time from handing a record to Kafka's client to the broker's ack.",
+            buckets=_PUBLISH_BUCKETS,
+            registry=self.registry,
+        )
+        self.publish_failures = Counter(
+            "offshoot_publish_failures",
+            "Records whose ack did not come, by why.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.broker_connected = Gauge(
+            "offshoot_broker_connected",
+            "1 while the receiver has a Kafka client that works, else 0.",
+            registry=self.registry,
+        )
+
+    def text(self) -> bytes:
+        """Write all of them in Prometheus' text format."""
+        return generate_latest(self.registry)
