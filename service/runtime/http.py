@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +12,7 @@ from service.runtime.logging import get_logger
 
 _KEEP_ALIVE_S = 75  # longer than what load balancers keep, so that they close first
 _BACKLOG = 2048
+_CLOSING_S = 0.5
 
 
 class ListenError(OSError):
@@ -80,9 +80,10 @@ class HttpListener:
         """Take no more connections, let requests finish for so long, and close what is left."""
         if self._task is None:
             return
-        self._config.timeout_graceful_shutdown = max(1, math.floor(within_s))
+        # uvicorn only hands it to asyncio.wait_for, which takes fractions
+        self._config.timeout_graceful_shutdown = within_s  # type: ignore[assignment]
         self._server.should_exit = True
-        done, _ = await asyncio.wait({self._task}, timeout=within_s + 1)
+        done, _ = await asyncio.wait({self._task}, timeout=within_s + _CLOSING_S)
         if not done:
             self._task.cancel()
         if self._socket is not None:

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+import uvloop
+
 from service.runtime.health import CheckResult, Health, State
 from service.runtime.http import HttpListener, ListenError
 from service.runtime.logging import get_logger
@@ -19,6 +21,7 @@ __all__ = [
     "LoopTick",
     "Supervisor",
     "describe_error",
+    "run_process",
     "stop_on_signals",
     "wait_for_stop",
 ]
@@ -27,6 +30,7 @@ _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 10.0
 _STEADY_S = 10.0
 _TICK_S = 1.0
+_LEFTOVER_S = 1.0
 
 TaskFactory = Callable[[], Coroutine[Any, Any, None]]
 
@@ -36,6 +40,25 @@ def describe_error(error: BaseException) -> dict[str, str]:
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
     return {"error": type(error).__qualname__, "where": where}
+
+
+def run_process(main: Coroutine[Any, Any, int]) -> int:
+    """Run a process' main coroutine on uvloop and give its status.
+
+    Unlike `asyncio.run` it does not wait for ever for tasks that ignore their cancellation, as a Kafka client
+    that lost its broker may leave them.
+    """
+    loop = uvloop.new_event_loop()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        leftover = asyncio.all_tasks(loop)
+        for task in leftover:
+            task.cancel()
+        if leftover:
+            loop.run_until_complete(asyncio.wait(leftover, timeout=_LEFTOVER_S))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 @contextlib.asynccontextmanager

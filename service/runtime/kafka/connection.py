@@ -3,14 +3,14 @@
 import ssl
 from typing import Any
 
-from service.runtime.settings import KafkaSettings
+from service.runtime.settings import PREFIX, KafkaSettings, SettingsError
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """Give the keyword arguments that say where the brokers are and who we are, for any aiokafka client.
 
     Raises:
-        OSError: a certificate or key cannot be used; ssl's own errors are of that kind.
+        SettingsError: a certificate or key cannot be used.
 
     """
     options: dict[str, Any] = {
@@ -28,7 +28,18 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+    except OSError:
+        raise SettingsError(
+            [f"{PREFIX}KAFKA_CA_FILE: holds no certificate in PEM form; give the CA's"]
+        ) from None
     if settings.kafka_cert_file is not None:
-        context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file)
+        try:
+            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file, password="")
+        except OSError:
+            fault = (
+                f"{PREFIX}KAFKA_CERT_FILE: it and KAFKA_KEY_FILE are no pair of PEM files without a password"
+            )
+            raise SettingsError([fault]) from None
     return context

@@ -1,0 +1,75 @@
+"""Asking the brokers about topics, without ever changing one that exists.
+
+Topics are looked up in the list of all topics, never by name: asking for an unknown name would create it
+where the brokers create topics on demand.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from service.runtime.kafka.errors import KafkaUnavailableError
+from service.runtime.kafka.stop import stop_client
+
+_REQUEST_TIMEOUT_MS = 10_000
+_STOP_S = 1.0
+
+
+@dataclass(frozen=True)
+class TopicFacts:
+    """What a broker says of one topic."""
+
+    partitions: int
+    replication: int
+    config: dict[str, str] | None
+    """None where the brokers do not let us read it."""
+
+
+@contextlib.asynccontextmanager
+async def admin_client(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Give a connected admin client, and stop it afterwards.
+
+    Raises:
+        KafkaUnavailableError: it could not connect, or a request got no answer.
+
+    """
+    client = AIOKafkaAdminClient(**options, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+    try:
+        await client.start()
+        yield client
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise KafkaUnavailableError(type(error).__name__) from error
+    finally:
+        await stop_client(client, _STOP_S)
+
+
+async def read_topics(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, TopicFacts]:
+    """Say what is known of those of the named topics that exist."""
+    existing = sorted(set(names).intersection(await client.list_topics()))
+    if not existing:
+        return {}
+    configs = await _read_configs(client, existing)
+    return {
+        topic["topic"]: TopicFacts(
+            partitions=len(topic["partitions"]),
+            replication=max((len(partition["replicas"]) for partition in topic["partitions"]), default=0),
+            config=configs.get(topic["topic"]),
+        )
+        for topic in await client.describe_topics(existing)
+        if topic["error_code"] == 0
+    }
+
+
+async def _read_configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    return {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for response in await client.describe_configs(asked)
+        for resource in response.resources
+        if resource[0] == 0
+    }

@@ -1,0 +1,138 @@
+"""The receiver's Kafka client: one topic, every record acknowledged by all in-sync replicas.
+
+Idempotence is off on purpose: an idempotent aiokafka producer is poisoned for ever by one record that is too
+large (aio-libs/aiokafka#1017) and by an orderly stop of the brokers. A repeated record is harmless, since
+readers know an event by its id.
+"""
+
+import asyncio
+from enum import StrEnum
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RequestTimedOutError
+
+from schemas.cloudevents import Headers
+from schemas.topics import MAX_MESSAGE_BYTES
+from service.runtime.kafka.admin import admin_client, read_topics
+from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
+from service.runtime.kafka.stop import stop_client
+
+_MAX_BATCH_BYTES = 900_000
+_BATCH_SHARE = 0.9  # of the topic's limit: a batch above it fails with all the records in it
+_METADATA_MAX_AGE_MS = 60_000
+
+
+class SendResult(StrEnum):
+    """What became of one record. Only ACKED says that it is in the topic; none says that it is not."""
+
+    ACKED = "acked"
+    TIMED_OUT = "timed_out"
+    TOO_LARGE = "too_large"
+    FAILED = "failed"
+
+
+class EventProducer:
+    """A connected producer for one topic; made by `connect`, to be closed."""
+
+    def __init__(
+        self, producer: AIOKafkaProducer, topic: str, *, deadline_s: float, max_message_bytes: int | None
+    ) -> None:
+        self.max_message_bytes = max_message_bytes
+        """The topic's own limit; None where the brokers do not let us read it."""
+        self._producer = producer
+        self._batch_bytes = _batch_bytes(max_message_bytes or MAX_MESSAGE_BYTES)
+        self._topic = topic
+        self._deadline_s = deadline_s
+
+    @classmethod
+    async def connect(
+        cls, options: dict[str, Any], topic: str, *, deadline_s: float, within_s: float
+    ) -> "EventProducer":
+        """Connect, and see that the topic is there.
+
+        Args:
+            options: what `client_options` gives.
+            topic: the full name.
+            deadline_s: how long one record may wait for its ack.
+            within_s: how long connecting may take.
+
+        Raises:
+            KafkaUnavailableError: no broker answers in time.
+            TopicMissingError: they do, but have no such topic.
+
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                limit = await _message_limit(options, topic)
+                producer = _make_producer(options, deadline_s, limit or MAX_MESSAGE_BYTES)
+                try:
+                    await producer.start()
+                    await producer.partitions_for(topic)
+                except BaseException:
+                    await stop_client(producer, 0.2)
+                    raise
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise KafkaUnavailableError(type(error).__name__) from error
+        return cls(producer, topic, deadline_s=deadline_s, max_message_bytes=limit)
+
+    async def send(self, key: bytes, value: bytes, headers: Headers) -> SendResult:
+        """Send one record and wait for its ack, at most for the deadline."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await self._producer.send_and_wait(self._topic, value, key, headers=headers)
+        except (TimeoutError, KafkaTimeoutError, RequestTimedOutError):
+            return SendResult.TIMED_OUT
+        except MessageSizeTooLargeError:
+            # A small record can share the batch, and so the fate, of others.
+            return SendResult.TOO_LARGE if len(value) > self._batch_bytes else SendResult.FAILED
+        except (KafkaError, OSError):
+            return SendResult.FAILED
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return SendResult.FAILED  # the client was dropped, not we
+        return SendResult.ACKED
+
+    async def reachable(self, within_s: float) -> bool:
+        """Say whether any broker can be connected to."""
+        client = self._producer.client
+        try:
+            async with asyncio.timeout(within_s):
+                for broker in client.cluster.brokers():
+                    if await client.ready(broker.nodeId):
+                        return True
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return False
+
+    async def close(self, within_s: float) -> None:
+        """Give what was handed over so long to be acked, then drop the client."""
+        await stop_client(self._producer, within_s)
+
+
+async def _message_limit(options: dict[str, Any], topic: str) -> int | None:
+    async with admin_client(options) as client:
+        facts = (await read_topics(client, [topic])).get(topic)
+    if facts is None:
+        raise TopicMissingError(topic)
+    return int(facts.config["max.message.bytes"]) if facts.config else None
+
+
+def _batch_bytes(limit: int) -> int:
+    return min(_MAX_BATCH_BYTES, int(limit * _BATCH_SHARE))
+
+
+def _make_producer(options: dict[str, Any], deadline_s: float, limit: int) -> AIOKafkaProducer:
+    return AIOKafkaProducer(
+        **options,
+        client_id="offshoot-serve",
+        acks="all",
+        enable_idempotence=False,
+        linger_ms=0,
+        max_batch_size=_batch_bytes(limit),
+        max_request_size=limit,
+        request_timeout_ms=int(deadline_s * 1000),
+        metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+    )
