@@ -1,0 +1,120 @@
+"""The emulator as an ASGI application: the API at `/v1`, the control side at `/_emulator`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from deploy.stripe_emulator import shapes
+from deploy.stripe_emulator.clock import Clock
+from deploy.stripe_emulator.control import control
+from deploy.stripe_emulator.delivery import Deliveries
+from deploy.stripe_emulator.engine import Engine, Request
+from deploy.stripe_emulator.model import Account, World
+
+DEFAULT_PLATFORM_ACCOUNT = "acct_1EmulatPlatform00"
+DEFAULT_API_KEY = "sk_test_emulator0000000000"
+DEFAULT_API_VERSION = "2026-10-28.endive"
+TRANSPORT = "transport"
+"""Where the server leaves a connection's transport in the scope's state, so that a fault can cut it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an emulator is started with. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    platform_account: str = DEFAULT_PLATFORM_ACCOUNT
+    api_key: str = DEFAULT_API_KEY
+    api_version: str = DEFAULT_API_VERSION
+    clock: Clock = field(default_factory=Clock)
+
+
+class Emulator:
+    """The application; `close` ends every held answer and every delivery."""
+
+    def __init__(self, options: Options) -> None:
+        world = _world(options)
+        deliveries = Deliveries(world)
+        self.engine = Engine(world, api_key=options.api_key, deliveries=deliveries)
+        self._app = Starlette(
+            routes=[Mount("/_emulator", control(self.engine)), Mount("/", self._api)], lifespan=self._lifespan
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI request."""
+        await self._app(scope, receive, send)
+
+    def close(self) -> None:
+        """Let go of every call that waits."""
+        self.engine.faults.close()
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        yield
+        self.close()
+        await self.engine.deliveries.close()
+
+    async def _api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = await _read(scope, receive)
+
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                continue
+
+        answer = await self.engine.answer(request, gone)
+        if answer is None:
+            transport: asyncio.Transport = scope["state"][TRANSPORT]
+            transport.abort()
+            await gone()
+            return
+        headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        length = (b"content-length", str(len(answer.body)).encode())
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*headers, length]})
+        await send({"type": "http.response.body", "body": answer.body})
+
+
+def build(options: Options) -> Emulator:
+    """Make an emulator with nothing in it but the platform."""
+    return Emulator(options)
+
+
+def _world(options: Options) -> World:
+    body = shapes.account(
+        options.platform_account,
+        created=int(options.clock.now_s()),
+        country="US",
+        email="platform@example.com",
+        kind="standard",
+        business_type="company",
+    )
+    body.update(
+        charges_enabled=True, payouts_enabled=True, details_submitted=True, requirements=shapes.requirements()
+    )
+    return World(
+        platform=Account(options.platform_account, body),
+        application_id="ca_" + "Emulator".ljust(32, "0"),
+        api_version=options.api_version,
+        clock=options.clock,
+    )
+
+
+async def _read(scope: Scope, receive: Receive) -> Request:
+    chunks = []
+    more = True
+    while more:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return Request(
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"].decode("latin-1"),
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+        body=b"".join(chunks),
+    )

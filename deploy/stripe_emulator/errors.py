@@ -1,0 +1,354 @@
+"""Every refusal of the emulator, in Stripe's words where they are known.
+
+One constructor an error. The mark in each docstring says where its text is from: [rec] a cassette in the
+recordings folder, [doc] a page of Stripe's, [3p] a public thread that quotes Stripe, [infer] nobody has
+published Stripe's text, the words are the emulator's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+DOC_URL = "https://stripe.com/docs/error-codes/"
+
+
+class StripeError(Exception):
+    """An answer that is an error: an HTTP status and the `error` object of Stripe's body."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+        decline_code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        traced: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.traced = traced
+        self.headers = dict(headers or {})
+        facts: dict[str, Any] = {"message": message, "type": kind}
+        if code is not None:
+            facts["code"] = code
+            facts["doc_url"] = DOC_URL + code.replace("_", "-")
+        if param is not None:
+            facts["param"] = param
+        if decline_code is not None:
+            facts["decline_code"] = decline_code
+        self.error = facts
+
+
+def no_api_key() -> StripeError:
+    """Refuse a call without a key ([doc] docs.stripe.com/api/authentication)."""
+    return StripeError(
+        401,
+        "You did not provide an API key. You need to provide your API key in the Authorization header, "
+        "using Bearer "
+        "auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See "
+        "https://stripe.com/docs/api#authentication for "
+        "details, or we can help at https://support.stripe.com/.",
+        headers={"WWW-Authenticate": 'Basic realm="Stripe"'},
+    )
+
+
+def wrong_api_key(key: str) -> StripeError:
+    """Refuse a key nobody has ([doc] docs.stripe.com/error-handling)."""
+    return StripeError(
+        401, f"Invalid API Key provided: {masked(key)}", headers={"WWW-Authenticate": 'Basic realm="Stripe"'}
+    )
+
+
+def account_invalid(key: str, account_id: str) -> StripeError:
+    """Refuse an account that is unknown or has revoked access.
+
+    Source: [rec] account-revoked.yml: no Request-Id either.
+    """
+    return StripeError(
+        403,
+        f"The provided key '{masked(key)}' does not have access to account '{account_id}' (or that account "
+        f"does not "
+        "exist). Application access may have been revoked.",
+        code="account_invalid",
+        traced=False,
+    )
+
+
+def contexts_differ() -> StripeError:
+    """Refuse a call that names two accounts ([infer])."""
+    return StripeError(400, "The Stripe-Account and Stripe-Context headers name different accounts.")
+
+
+def unknown_url(method: str, path: str) -> StripeError:
+    """Refuse a URL the API does not have ([doc] docs.stripe.com/error-handling)."""
+    return StripeError(
+        404,
+        f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we can help at "
+        "https://support.stripe.com/.",
+    )
+
+
+def unknown_parameters(names: Sequence[str]) -> StripeError:
+    """Refuse parameters the endpoint does not take ([doc] docs.stripe.com/error-codes#parameter-unknown)."""
+    plural = "s" if len(names) > 1 else ""
+    return StripeError(
+        400,
+        f"Received unknown parameter{plural}: {', '.join(names)}",
+        code="parameter_unknown",
+        param=names[0],
+    )
+
+
+def missing_parameter(name: str) -> StripeError:
+    """Refuse a call without a required parameter ([doc] docs.stripe.com/error-codes#parameter-missing)."""
+    return StripeError(400, f"Missing required param: {name}.", code="parameter_missing", param=name)
+
+
+def empty_parameter(name: str) -> StripeError:
+    """Refuse an empty string where nothing can be unset.
+
+    Source: [doc] docs.stripe.com/error-codes#parameter-invalid-empty.
+    """
+    return StripeError(
+        400,
+        f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a "
+        f"parameter; "
+        f"however '{name}' cannot be unset. You should remove '{name}' from your request or supply a "
+        f"non-empty value.",
+        code="parameter_invalid_empty",
+        param=name,
+    )
+
+
+def wrong_kind(name: str, kind: str, value: str) -> StripeError:
+    """Refuse a value of another kind: integer, boolean, object, array, string ([doc] error-codes)."""
+    code = "parameter_invalid_integer" if kind == "integer" else None
+    shown = f": {value}" if value else ""
+    return StripeError(400, f"Invalid {kind}{shown}", code=code, param=name)
+
+
+def invalid_value(name: str, message: str) -> StripeError:
+    """Refuse a value for a reason of its own ([doc] error-handling)."""
+    return StripeError(400, message, param=name)
+
+
+def missing_object(kind: str, object_id: str, param: str, *, in_path: bool, hint: str = "") -> StripeError:
+    """Say that an id names nothing: 404 in the path, 400 in a parameter (STRIPE.md 1.6, [3p])."""
+    return StripeError(
+        404 if in_path else 400,
+        f"No such {kind}: '{object_id}'{hint}",
+        code="resource_missing",
+        param=param,
+    )
+
+
+PLATFORM_OWNED = (
+    "; OAuth key or `Stripe-Account` header was used but API request was provided with a platform-owned "
+    "payment "
+    "method ID. Please ensure that the provided payment method matches the specified account."
+)
+"""What follows `No such PaymentMethod` when the id is the platform's ([3p] flutter_stripe_payment#228)."""
+
+
+def customer_without_payment_method() -> StripeError:
+    """Refuse `customer` on a new payment method that is not a clone ([3p] probed, STRIPE.md 1.1)."""
+    return StripeError(
+        400,
+        "You cannot attach a PaymentMethod to a Customer during PaymentMethod creation. Please instead "
+        "create the "
+        "PaymentMethod and then attach it using the attachment method of the PaymentMethods API.",
+        param="customer",
+    )
+
+
+def clone_needs_account() -> StripeError:
+    """Refuse a clone onto the platform itself ([infer])."""
+    return StripeError(
+        400,
+        "A PaymentMethod can only be shared with a connected account: send the Stripe-Account header.",
+        param="payment_method",
+    )
+
+
+def clone_type(kind: str) -> StripeError:
+    """Refuse a type that cannot be cloned.
+
+    Source: [doc] payments/payment-methods/connect for the rule, [infer] the text.
+    """
+    return StripeError(
+        400,
+        f"PaymentMethods of type '{kind}' cannot be shared with a connected account. Only 'card' and "
+        "'us_bank_account' can.",
+        param="payment_method",
+    )
+
+
+def clone_needs_customer(payment_method_id: str, customer_id: str) -> StripeError:
+    """Refuse to clone an attached original without its customer ([doc] the rule, [3p] the intents' text)."""
+    return StripeError(
+        400,
+        f"The payment method supplied ({payment_method_id}) belongs to the Customer {customer_id}. Please "
+        f"include the "
+        "Customer in the `customer` parameter.",
+        param="customer",
+    )
+
+
+def wrong_customer(payment_method_id: str, customer_id: str) -> StripeError:
+    """Refuse to clone an original for a customer it is not attached to ([3p] recorded on intents)."""
+    return StripeError(
+        400,
+        f"The PaymentMethod {payment_method_id} does not belong to the Customer you supplied {customer_id}. "
+        f"Please use "
+        "this PaymentMethod with the Customer that it belongs to instead.",
+        param="payment_method",
+    )
+
+
+def consumed_on_use() -> StripeError:
+    """Refuse to use a spent payment method ([3p] liberapay.com#2686, stripe-node#884)."""
+    return StripeError(
+        400,
+        "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, "
+        "shared with "
+        "a connected account without Customer attachment, or was detached from a Customer. It may not be "
+        "used again. "
+        "To use a PaymentMethod multiple times, you must attach it to a Customer first.",
+    )
+
+
+def consumed_on_attach() -> StripeError:
+    """Refuse to attach a spent payment method ([3p] stripe-php#1221)."""
+    return StripeError(
+        400,
+        "This PaymentMethod was previously used without being attached to a Customer or was detached from a "
+        "Customer, "
+        "and may not be used again.",
+    )
+
+
+def already_attached() -> StripeError:
+    """Refuse to attach a payment method of another customer.
+
+    Source: [rec] openfoodnetwork, quoted in STRIPE.md 1.6.
+    """
+    return StripeError(400, "The payment method you provided has already been attached to a customer.")
+
+
+def not_attached() -> StripeError:
+    """Refuse to detach what is attached to nobody ([rec] openfoodnetwork, quoted in STRIPE.md 1.6)."""
+    return StripeError(
+        400, "The payment method you provided is not attached to a customer so detachment is impossible."
+    )
+
+
+def update_needs_customer() -> StripeError:
+    """Refuse to update a payment method that nobody saved ([3p] quoted in STRIPE.md 1.5)."""
+    return StripeError(400, "You must save this PaymentMethod to a customer before you can update it.")
+
+
+def attach_needs_customer() -> StripeError:
+    """Refuse an attachment to nobody ([3p] seahaven, quoted in STRIPE.md 1.6)."""
+    return StripeError(400, "Must provide customer or customer_account.", code="parameter_missing")
+
+
+def default_not_attached(payment_method_id: str) -> StripeError:
+    """Refuse a default payment method the customer does not have.
+
+    Source: [doc] api/customers/update, [infer] the text.
+    """
+    return StripeError(
+        400,
+        f"The customer does not have a payment method with the ID {payment_method_id}. The payment method "
+        f"must be "
+        "attached to the customer.",
+        code="resource_missing",
+        param="invoice_settings[default_payment_method]",
+    )
+
+
+def card_error(code: str, message: str, decline_code: str | None, param: str | None = None) -> StripeError:
+    """Answer as the card's issuer did ([doc] docs.stripe.com/testing#declined-payments)."""
+    return StripeError(402, message, kind="card_error", code=code, decline_code=decline_code, param=param)
+
+
+def key_too_long() -> StripeError:
+    """Refuse an idempotency key of more than 255 characters.
+
+    Source: [doc] api/idempotent_requests, [infer] the text.
+    """
+    return StripeError(400, "Idempotency keys can be at most 255 characters long.", kind="idempotency_error")
+
+
+def key_reused(key: str) -> StripeError:
+    """Refuse a key that came with other parameters ([3p] stripe-ruby#503)."""
+    return StripeError(
+        400,
+        "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+        "Try using "
+        f"a key other than '{key}' if you meant to execute a different request.",
+        kind="idempotency_error",
+    )
+
+
+def key_reused_elsewhere(key: str, path: str, first_path: str) -> StripeError:
+    """Refuse a key that came with another URL ([3p] stripe-ruby#598)."""
+    return StripeError(
+        400,
+        f"Keys for idempotent requests can only be used for the same endpoint they were first used for "
+        f"('{path}' vs "
+        f"'{first_path}'). Try using a key other than '{key}' if you meant to execute a different request.",
+        kind="idempotency_error",
+    )
+
+
+def key_in_use(key: str) -> StripeError:
+    """Refuse a key whose first request is still under way ([doc] error-codes#idempotency-key-in-use)."""
+    return StripeError(
+        409,
+        "There is currently another in-progress request using this Idempotent Key (that probably means you "
+        "submitted "
+        f"twice, and the other request is still going through): {key}. Please try again later.",
+        code="idempotency_key_in_use",
+    )
+
+
+def injected(status: int, *, rate_limited: bool) -> StripeError:
+    """Answer with the status that a fault rule asks for, in the words Stripe has for it.
+
+    A 429 is a rate limit only with `Stripe-Rate-Limited-Reason`, and a lock without it (STRIPE.md 1.6, [doc]
+    rate-limits); the words of a 5xx are [doc] error-low-level.
+    """
+    match status:
+        case 429 if rate_limited:
+            message = (
+                "Request rate limit exceeded. Learn more about rate limits here "
+                "https://stripe.com/docs/rate-limits."
+            )
+            return StripeError(status, message, code="rate_limit")
+        case 409 | 429:
+            message = (
+                "This object cannot be accessed right now because another API request or Stripe process is "
+                "currently "
+                "accessing it. If you see this error intermittently, retry the request."
+            )
+            return StripeError(status, message, code="lock_timeout")
+        case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return StripeError(
+                status, "An unknown error occurred while processing the request.", kind="api_error"
+            )
+        case _:
+            return StripeError(status, "This request was refused by a fault rule of the emulator.")
+
+
+def masked(key: str) -> str:
+    """Hide the middle of a key as Stripe does: its prefix and its last four characters stay.
+
+    Source: [rec] account-revoked.yml.
+    """
+    prefix, separator, _ = key.rpartition("_")
+    head = prefix + separator
+    return head + "*" * max(0, len(key) - len(head) - 4) + key[-4:]

@@ -1,0 +1,54 @@
+"""Identifiers that look like Stripe's."""
+
+import secrets
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_UPPER = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def random_text(length: int, alphabet: str = _ALPHABET) -> str:
+    """Give `length` random letters and digits."""
+    return "".join([secrets.choice(alphabet) for _ in range(length)])
+
+
+def request_id() -> str:
+    """Give `req_…`, 14 characters as recorded ([rec] clone-attached.yml)."""
+    return "req_" + random_text(14)
+
+
+def account_id(created: int) -> str:
+    """Give `acct_…`: six characters of time, ten that mark the account ([rec] clone-attached.yml)."""
+    return f"acct_{_time_prefix(created)}{random_text(10)}"
+
+
+def object_id(prefix: str, account_id: str, created: int) -> str:
+    """Give an id that holds its account's mark, as payment methods and events do ([rec] clone-attached.yml).
+
+    `pm_1U09Hh3hqqVUd30lMgiZh3LS` on `acct_1U09He3hqqVUd30l`: time, the account's last ten characters, eight
+    random.
+    """
+    return f"{prefix}_{_time_prefix(created)}{account_id[-10:]}{random_text(8)}"
+
+
+def customer_id() -> str:
+    """Give `cus_…`, 14 characters as recorded ([rec] clone-attached.yml)."""
+    return "cus_" + random_text(14)
+
+
+def invoice_prefix() -> str:
+    """Give a customer's invoice prefix: eight capitals and digits ([rec] clone-attached.yml)."""
+    return random_text(8, _UPPER)
+
+
+def webhook_secret() -> str:
+    """Give an endpoint's signing secret, `whsec_…`."""
+    return "whsec_" + random_text(32)
+
+
+def _time_prefix(created: int) -> str:
+    digits = ""
+    rest = created
+    for _ in range(5):
+        rest, digit = divmod(rest, len(_ALPHABET))
+        digits = _ALPHABET[digit] + digits
+    return "1" + digits

@@ -1,0 +1,164 @@
+"""Payment methods: new ones, clones, changes, lists.
+
+Source: [doc] docs.stripe.com/api/payment_methods; STRIPE.md 1.
+"""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+from deploy.stripe_emulator import cards, cloning, errors, ids, metadata, pages
+from deploy.stripe_emulator.cards import Decline
+from deploy.stripe_emulator.model import Call
+from deploy.stripe_emulator.resources import attachment
+from deploy.stripe_emulator.shapes import JsonObject
+
+TOKEN = "tok_"  # noqa: S105 - the prefix of a test token
+BARE_TYPES = ("acss_debit", "au_becs_debit", "bacs_debit", "cashapp", "link", "paypal", "sepa_debit")
+"""Types that exist so that they can be refused: what is sent for them is kept as it is."""
+CLONE_PARAMETERS = {"payment_method", "customer"}
+
+
+def create(call: Call) -> JsonObject:
+    """Make a payment method, or with `payment_method` clone one of the platform's."""
+    parameters = call.parameters
+    if "payment_method" in parameters:
+        return clone(call)
+    if "customer" in parameters:
+        raise errors.customer_without_payment_method()
+    if "type" not in parameters:
+        raise errors.missing_parameter("type")
+    kind = parameters["type"]
+    details, decline = _details(call, kind)
+    billing = _billing(parameters)
+    if kind == "us_bank_account" and not billing.get("name"):
+        raise errors.missing_parameter("billing_details[name]")
+    method = attachment.keep(
+        call,
+        kind,
+        details,
+        decline,
+        billing_details=billing,
+        metadata=metadata.merge({}, parameters.get("metadata", {})),
+        allow_redisplay=parameters.get("allow_redisplay") or "unspecified",
+    )
+    return method.body
+
+
+def clone(call: Call) -> JsonObject:
+    """Clone a platform payment method to the acting account. No event comes of it (STRIPE.md 1.7)."""
+    others = sorted(call.parameters.keys() - CLONE_PARAMETERS)
+    if others:
+        raise errors.unknown_parameters(others)
+    platform = replace(call, account=call.world.platform)
+    if call.account is platform.account:
+        raise errors.clone_needs_account()
+    customer_id = call.parameters.get("customer")
+    if customer_id is not None:
+        attachment.customer(platform, customer_id, "customer", in_path=False)
+    original = attachment.find(platform, call.parameters["payment_method"], "payment_method", in_path=False)
+    cloning.check(original, customer_id)
+    created = call.world.now()
+    made = cloning.make(original, object_id=ids.object_id("pm", call.account.id, created), created=created)
+    call.account.payment_methods[made.id] = made
+    call.effects.append("payment_method.cloned")
+    if original.consumed:
+        call.effects.append("payment_method.consumed")
+    return made.body
+
+
+def retrieve(call: Call) -> JsonObject:
+    """Show a payment method."""
+    method = attachment.find(call, call.path["payment_method"], "payment_method", in_path=True)
+    if "customer" in call.path and method.customer != call.path["customer"]:
+        raise errors.missing_object("PaymentMethod", method.id, "payment_method", in_path=True)
+    return method.body
+
+
+def update(call: Call) -> JsonObject:
+    """Change a saved payment method: metadata, expiry, billing details."""
+    method = attachment.find(call, call.path["payment_method"], "payment_method", in_path=True)
+    if method.customer is None:
+        raise errors.update_needs_customer()
+    parameters = call.parameters
+    body = method.body
+    after = copy.deepcopy(body)
+    if "card" in parameters:
+        if body["type"] != "card":
+            raise errors.invalid_value(
+                "card", f"You cannot update `card` on a PaymentMethod of type {body['type']}."
+            )
+        after["card"].update(parameters["card"])
+    billing = _billing(parameters)
+    address = {**after["billing_details"]["address"], **billing.pop("address", {})}
+    after["billing_details"] = {**after["billing_details"], **billing, "address": address}
+    after["metadata"] = metadata.merge(after["metadata"], parameters.get("metadata", {}))
+    after["allow_redisplay"] = parameters.get("allow_redisplay") or after["allow_redisplay"]
+    if after != body:
+        before = copy.deepcopy(body)
+        body.update(after)
+        call.effects.append("payment_method.updated")
+        call.emit("payment_method.updated", body, before=before)
+    return body
+
+
+def list_by_parameter(call: Call) -> JsonObject:
+    """List the payment methods of `customer`."""
+    if "customer" not in call.parameters:
+        raise errors.missing_parameter("customer")
+    owner = attachment.customer(call, call.parameters["customer"], "customer", in_path=False)
+    return _page(call, "/v1/payment_methods", owner.body["id"])
+
+
+def list_of_customer(call: Call) -> JsonObject:
+    """List the payment methods of the customer in the path."""
+    owner = attachment.customer(call, call.path["customer"], "customer", in_path=True).body["id"]
+    return _page(call, f"/v1/customers/{owner}/payment_methods", owner)
+
+
+def _page(call: Call, url: str, customer_id: str) -> JsonObject:
+    kind = call.parameters.get("type")
+    bodies = [
+        each.body
+        for each in reversed(call.account.attached(customer_id))
+        if kind in (None, each.body["type"])
+    ]
+    return pages.page(url, "PaymentMethod", bodies, call.parameters)
+
+
+def _details(call: Call, kind: str) -> tuple[JsonObject, Decline | None]:
+    parameters = call.parameters
+    if kind == "card":
+        return _card(parameters.get("card") or {}, call.world.clock.now_s())
+    if kind == "us_bank_account":
+        bank: dict[str, Any] = parameters.get("us_bank_account") or {}
+        for name in ("routing_number", "account_number"):
+            if name not in bank:
+                raise errors.missing_parameter(f"us_bank_account[{name}]")
+        return cards.bank_account(bank), None
+    if kind in BARE_TYPES:
+        return dict(parameters.get(kind) or {}), None
+    raise errors.invalid_value(
+        "type", f"Invalid type: must be one of card, us_bank_account, {', '.join(BARE_TYPES)}"
+    )
+
+
+def _card(card: dict[str, Any], now_s: float) -> tuple[JsonObject, Decline | None]:
+    if "token" in card:
+        token = card["token"]
+        made = cards.card_from_name(token.removeprefix(TOKEN), now_s) if token.startswith(TOKEN) else None
+        if made is None:
+            raise errors.missing_object("token", token, "card[token]", in_path=False)
+        return made
+    for name in ("number", "exp_month", "exp_year"):
+        if name not in card:
+            raise errors.missing_parameter(f"card[{name}]")
+    return cards.card_from_number(card, now_s)
+
+
+def _billing(parameters: dict[str, Any]) -> dict[str, Any]:
+    given = parameters.get("billing_details") or {}
+    billing = {name: value or None for name, value in given.items()}
+    if "address" in billing:
+        billing["address"] = {name: value or None for name, value in (given["address"] or {}).items()}
+    return billing

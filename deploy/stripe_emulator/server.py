@@ -1,0 +1,60 @@
+"""The emulator as a process: one socket, one line of output, an end within a second."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from deploy.stripe_emulator.app import TRANSPORT, Options, build
+
+
+class _Protocol(HttpToolsProtocol):
+    """Leaves the connection in the scope, so that a fault can cut it without an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, TRANSPORT: transport}
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to `serve`: uvicorn would raise them again, and the status would not be 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT, then return; `listening http://…` is printed once calls are accepted."""
+    asyncio.run(serve(options))
+
+
+async def serve(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    emulator = build(options)
+    server = _Server(
+        uvicorn.Config(
+            emulator,
+            http=_Protocol,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+    def stop() -> None:
+        emulator.close()
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop)
+    with socket.create_server((options.host, options.port), backlog=2048) as listener:
+        print(f"listening http://{options.host}:{listener.getsockname()[1]}", flush=True)
+        await server.serve(sockets=[listener])
