@@ -4,7 +4,14 @@ Base units, prefix `offshoot_`. No label holds an account, an object or an event
 the list of types that Offshoot acts on.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from schemas.stripe_event import RELEVANT_TYPES
 
@@ -20,6 +27,7 @@ class Metrics:
     """The metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.webhooks = Counter(
             "offshoot_webhooks",
