@@ -40,9 +40,10 @@ format: $(INSTALLED) ## let ruff rewrite what it can
 bench: $(INSTALLED) ## measure speed on this machine and print the tables
 	$(BIN)/python -m tests.bench
 
-lock: $(INSTALLED) ## the one place that renews requirements.lock
+lock: $(INSTALLED) ## the one place that renews what is pinned: Python packages, and the jars of Apache Kafka
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	$(BIN)/python -m deploy.local.kafka --lock
 
 clean: ## remove what the targets made in this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
