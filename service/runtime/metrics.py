@@ -18,6 +18,9 @@ from schemas.stripe_event import RELEVANT_TYPES
 _PUBLISH_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8)
 
 
+_STRIPE_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30)
+
+
 def type_label(event_type: str | None) -> str:
     """Give the label of an event type: itself if Offshoot acts on it, else `other`."""
     return event_type if event_type in RELEVANT_TYPES else "other"
@@ -60,6 +63,67 @@ class Metrics:
         self.broker_connected = Gauge(
             "offshoot_broker_connected",
             "1 while the receiver has a Kafka client that works, else 0.",
+            registry=self.registry,
+        )
+
+        self.events_ingested = Counter(
+            "offshoot_events_ingested",
+            "Relevant events written to the projections.",
+            ("type",),
+            registry=self.registry,
+        )
+        self.events_unreadable = Counter(
+            "offshoot_events_unreadable",
+            "Records of the event topic that could not be read.",
+            registry=self.registry,
+        )
+        self.shares_due = Gauge(
+            "offshoot_shares_due",
+            "Shares that wait to be worked on.",
+            registry=self.registry,
+        )
+        self.share_oldest_due_seconds = Gauge(
+            "offshoot_share_oldest_due_seconds",
+            "How long the longest waiting share has been due.",
+            registry=self.registry,
+        )
+        self.shares_worked = Counter(
+            "offshoot_shares_worked",
+            "Shares worked on, by how it ended.",
+            ("ending",),
+            registry=self.registry,
+        )
+        self.leases_taken_over = Counter(
+            "offshoot_leases_taken_over",
+            "Shares whose worker had not given them back in time.",
+            registry=self.registry,
+        )
+        self.readings = Counter(
+            "offshoot_readings",
+            "Objects read at Stripe because what was heard was in doubt.",
+            ("kind", "outcome"),
+            registry=self.registry,
+        )
+        self.stripe_calls = Histogram(
+            "offshoot_stripe_call_seconds",
+            "Calls to Stripe, by what was asked and how it ended.",
+            ("call", "outcome"),
+            buckets=_STRIPE_BUCKETS,
+            registry=self.registry,
+        )
+        self.stripe_key_accepted = Gauge(
+            "offshoot_stripe_key_accepted",
+            "1 while Stripe accepts the API key, 0 while every call waits for it.",
+            registry=self.registry,
+        )
+        self.records_relayed = Counter(
+            "offshoot_records_relayed",
+            "Records published from the outbox.",
+            registry=self.registry,
+        )
+        self.relay_leading = Gauge(
+            "offshoot_relay_leading",
+            "1 while this process is the one that empties the outbox.",
             registry=self.registry,
         )
 

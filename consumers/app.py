@@ -1,0 +1,213 @@
+"""The composition root of `offshoot work`: builds the lanes, runs them until a signal, then ends them."""
+
+import asyncio
+import functools
+import os
+import socket
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from consumers.clone.lane import CloneLane
+from consumers.clone.plan import Policy
+from consumers.clone.worker import Tools
+from consumers.ingest.loop import IngestLane
+from consumers.projection.observe import Reading
+from consumers.refresh import RefreshLane
+from consumers.relay import RelayLane
+from consumers.schema_watch import SchemaWatch
+from consumers.store.database import Database, StoreError
+from consumers.store.limiter import Limiter
+from consumers.store.outbox import Outbox
+from consumers.store.projections import ProjectionStore
+from consumers.store.shares import ShareStore
+from consumers.stripe_calls import KeyWatch, StripeCalls
+from consumers.stripe_gateway import StripeGateway
+from schemas import topics
+from service.runtime.health import Health
+from service.runtime.kafka.connection import client_options
+from service.runtime.kafka.consumer import GroupReader
+from service.runtime.kafka.transactional import TransactionalPublisher
+from service.runtime.lifecycle import (
+    HttpListener,
+    ListenError,
+    LoopTick,
+    Supervisor,
+    run_process,
+    stop_on_signals,
+    wait_for_stop,
+)
+from service.runtime.logging import configure, get_logger
+from service.runtime.metrics import Metrics
+from service.runtime.ops import ops_app
+from service.runtime.settings import WorkSettings, unknown_settings
+
+INGEST_BATCH: Final = 1000
+BACKLOG_EVERY_S: Final = 5.0
+STORE_AWAY_PAUSE_S: Final = 1.0
+_LAST_S: Final = 1.0
+"""Kept back at the end, for what must be closed after the lanes."""
+
+
+class Lane(StrEnum):
+    """The kinds of work that `--only` can choose from."""
+
+    INGEST = "ingest"
+    CLONE = "clone"
+    RELAY = "relay"
+
+
+def run(settings: WorkSettings, lanes: Iterable[Lane]) -> int:
+    """Work until SIGTERM or SIGINT; give the process' exit status.
+
+    Raises:
+        SettingsError: a certificate or key that the settings name cannot be used.
+
+    """
+    configure(settings.log_format, settings.log_level)
+    for name in unknown_settings(os.environ):
+        get_logger().warning("settings.unknown", name=name)
+    return run_process(_Work(settings, client_options(settings), frozenset(lanes)).run())
+
+
+class _Work:
+    """Everything of one `work` process."""
+
+    def __init__(self, settings: WorkSettings, kafka: dict[str, Any], lanes: frozenset[Lane]) -> None:
+        self._settings = settings
+        self._kafka = kafka
+        self._lanes = lanes
+        self._metrics, self._health = Metrics(), Health()
+        self._database = Database(settings.database_url.get_secret_value())
+        self._outbox = Outbox(self._database)
+        self._projections = ProjectionStore(self._database)
+        self._shares = ShareStore(
+            self._database, self._outbox, lease_s=settings.lease_s, livemode=settings.livemode
+        )
+        self._stripe = StripeGateway(
+            api_key=settings.stripe_api_key.get_secret_value(),
+            api_base=settings.stripe_api_base,
+            timeout_s=settings.stripe_timeout_s,
+        )
+        self._watch = KeyWatch(self._stripe, self._metrics)
+        self._schema = SchemaWatch(self._database)
+        self._reading = Reading(
+            metadata_key=settings.share_metadata_key,
+            profile_fields=settings.customer_fields,
+            livemode=settings.livemode,
+            platform_account=settings.platform_account,
+        )
+
+    async def run(self) -> int:
+        settings = self._settings
+        tick = LoopTick()
+        self._health.add_liveness("loop", tick)
+        ops = HttpListener("ops", ops_app(self._health, self._metrics), settings.ops_host, settings.ops_port)
+        async with stop_on_signals() as stop:
+            supervisor = Supervisor(stop, self._health)
+            try:
+                await ops.start()
+            except ListenError as error:
+                get_logger().error("http.listen_failed", reason=error.strerror)
+                return 1
+            supervisor.start("tick", functools.partial(tick.run, stop))
+            supervisor.start("schema", functools.partial(self._schema.run, stop))
+            self._health.add_readiness("postgres", self._schema.health)
+            self._start_lanes(supervisor, stop)
+            await stop.wait()
+            end = time.monotonic() + settings.shutdown_grace_s
+            await supervisor.shut_down(max(0.0, settings.shutdown_grace_s - 2 * _LAST_S))
+            await asyncio.gather(self._database.close(_LAST_S), self._stripe.close())
+            await ops.stop(max(0.0, min(_LAST_S, end - time.monotonic())))
+        get_logger().info("process.stopped")
+        return 0
+
+    def _start_lanes(self, supervisor: Supervisor, stop: asyncio.Event) -> None:
+        if Lane.INGEST in self._lanes:
+            ingest = IngestLane(self._make_reader, self._projections, self._metrics, reading=self._reading)
+            self._health.add_readiness("ingest", ingest.health)
+            supervisor.start("ingest", lambda: self._once_migrated(ingest, stop))
+        if Lane.RELAY in self._lanes:
+            relay = RelayLane(
+                self._database, self._outbox, self._make_publisher, self._settings.topic, self._metrics
+            )
+            supervisor.start("relay", lambda: self._once_migrated(relay, stop))
+        if Lane.CLONE in self._lanes:
+            self._health.add_readiness("stripe", self._watch.health)
+            supervisor.start("stripe_key", functools.partial(self._watch.run, stop))
+            supervisor.start("clone", functools.partial(self._clone, stop))
+            supervisor.start("backlog", functools.partial(self._count_backlog, stop))
+
+    async def _once_migrated(self, lane: IngestLane | RelayLane | RefreshLane, stop: asyncio.Event) -> None:
+        if await self._schema.ready(stop):
+            await lane.run(stop)
+
+    async def _clone(self, stop: asyncio.Event) -> None:
+        """Run the two lanes that call Stripe: one writes clones, one reads what is in doubt."""
+        installation = await self._installation(stop)
+        if installation is None:
+            return
+        limiter = Limiter(self._database, name="stripe", per_second=self._settings.stripe_requests_per_second)
+        calls = StripeCalls(self._stripe, limiter, self._watch, self._metrics)
+        tools = Tools(
+            shares=self._shares,
+            projections=self._projections,
+            calls=calls,
+            policy=Policy(retry_for=timedelta(seconds=self._settings.retry_for_s)),
+            observe=self._settings.stripe_writes == "observe",
+            installation=installation,
+            now=_now,
+            stopping=stop.is_set,
+        )
+        clone = CloneLane(self._database, self._shares, tools, self._watch, self._metrics)
+        refresh = RefreshLane(
+            self._database,
+            self._projections,
+            calls,
+            self._watch,
+            self._metrics,
+            reading=self._reading,
+            now=_now,
+        )
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(clone.run(stop))
+            lanes.create_task(refresh.run(stop))
+
+    async def _installation(self, stop: asyncio.Event) -> str | None:
+        while await self._schema.ready(stop):
+            try:
+                return await self._shares.installation()
+            except StoreError:
+                await wait_for_stop(stop, STORE_AWAY_PAUSE_S)
+        return None
+
+    async def _count_backlog(self, stop: asyncio.Event) -> None:
+        if not await self._schema.ready(stop):
+            return
+        while not await wait_for_stop(stop, BACKLOG_EVERY_S):
+            try:
+                backlog = await self._shares.backlog()
+            except StoreError:
+                continue
+            self._metrics.shares_due.set(backlog.due)
+            self._metrics.share_oldest_due_seconds.set(backlog.oldest_s)
+
+    def _make_reader(self) -> GroupReader:
+        return GroupReader(
+            self._kafka,
+            self._settings.topic(topics.STRIPE_EVENTS.name),
+            self._settings.kafka_group,
+            most_records=INGEST_BATCH,
+            client_id=f"offshoot-work-{socket.gethostname()}",
+        )
+
+    def _make_publisher(self) -> TransactionalPublisher:
+        # One id for the whole deployment: whoever leads fences off whoever led before.
+        name = f"{self._settings.kafka_topic_prefix}{self._settings.kafka_group}-relay"
+        return TransactionalPublisher(self._kafka, name, client_id="offshoot-relay")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

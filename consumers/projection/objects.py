@@ -1,0 +1,152 @@
+"""The fields of Stripe's objects that Offshoot reads, and what each object then says.
+
+The one place that knows their shapes: customer, payment method, account, capability
+(https://docs.stripe.com/api, and `shared/recordings` for real ones).
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from consumers.projection.seen import AccountSeen, CustomerSeen, PaymentMethodSeen
+
+ACCOUNT_ID: Final = re.compile(r"acct_[A-Za-z0-9]{1,64}\Z")
+_SEPARATORS: Final = re.compile(r"[,\s]+")
+
+
+class InvoiceSettings(msgspec.Struct, frozen=True):
+    """`customer.invoice_settings`."""
+
+    default_payment_method: str | None = None
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """A `customer`; a deleted one has only `id` and `deleted`. The profile's fields are read by name."""
+
+    id: str
+    deleted: bool = False
+    metadata: dict[str, str] = {}
+    invoice_settings: InvoiceSettings = InvoiceSettings()
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    description: str | None = None
+    address: dict[str, Any] | None = None
+    shipping: dict[str, Any] | None = None
+    preferred_locales: list[str] = []
+
+
+class PaymentMethod(msgspec.Struct, frozen=True):
+    """A `payment_method`; the details of its type lie under the name of the type."""
+
+    id: str
+    type: str
+    customer: str | None = None
+    billing_details: dict[str, Any] | None = None
+    metadata: dict[str, str] = {}
+    card: dict[str, Any] | None = None
+    us_bank_account: dict[str, Any] | None = None
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An `account` of API v1."""
+
+    id: str
+    capabilities: dict[str, str] = {}
+
+
+class Capability(msgspec.Struct, frozen=True):
+    """A `capability`: `id` is its name, `account` whose it is."""
+
+    id: str
+    account: str
+    status: str
+
+
+def customer_seen(
+    customer: Customer, as_of: datetime, *, metadata_key: str, profile_fields: Iterable[str]
+) -> CustomerSeen:
+    """Say what a customer object says: the accounts it names, its default method, its profile."""
+    fields = {name: getattr(customer, name) for name in profile_fields}
+    return CustomerSeen(
+        id=customer.id,
+        as_of=as_of,
+        granted_accounts=granted_accounts(customer.metadata, metadata_key),
+        default_payment_method_id=customer.invoice_settings.default_payment_method,
+        profile=_without_empty(fields),
+        deleted=customer.deleted,
+    )
+
+
+def granted_accounts(metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """Read the account ids under `key`, `key_2`, `key_3` …, separated by commas or white space; sorted.
+
+    A metadata value holds 500 characters (https://docs.stripe.com/api/metadata), hence the continuations.
+    What is not an account id is passed over.
+    """
+    continued = re.compile(re.escape(key) + r"(_[2-9]|_[1-9][0-9]+)?\Z")
+    words = (
+        word for name, value in metadata.items() if continued.match(name) for word in _SEPARATORS.split(value)
+    )
+    return tuple(sorted({word for word in words if ACCOUNT_ID.match(word)}))
+
+
+def payment_method_seen(
+    method: PaymentMethod, as_of: datetime, *, detached_from: str | None = None, detached: bool = False
+) -> PaymentMethodSeen:
+    """Say what a payment method says; `detached_from` is whose it was, where only the event tells."""
+    return PaymentMethodSeen(
+        id=method.id,
+        as_of=as_of,
+        customer_id=method.customer or detached_from,
+        type=method.type,
+        content_hash=content_hash(method),
+        opted_out=method.metadata.get("offshoot") == "never",
+        detached=detached,
+    )
+
+
+_BANK_FIELDS: Final = ("account_holder_type", "account_type", "bank_name", "last4", "routing_number")
+
+
+def content_hash(method: PaymentMethod) -> bytes:
+    """Hash exactly what makes a clone out of date.
+
+    That is type, fingerprint, expiry, billing details and the bank's identifying fields, without empty
+    values and whatever their order; never metadata, checks, networks or allow_redisplay.
+    """
+    card, bank = method.card or {}, method.us_bank_account or {}
+    content = {
+        "type": method.type,
+        "fingerprint": card.get("fingerprint") or bank.get("fingerprint"),
+        "expiry": [card.get("exp_year"), card.get("exp_month")],
+        "billing_details": _without_empty(method.billing_details or {}),
+        "bank": _without_empty({name: bank.get(name) for name in _BANK_FIELDS}),
+    }
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest()
+
+
+def _without_empty(value: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {
+        name: _without_empty(inner) if isinstance(inner, Mapping) else inner for name, inner in value.items()
+    }
+    return {name: inner for name, inner in kept.items() if inner not in (None, "", {}, [])}
+
+
+def account_seen(account: Account, as_of: datetime) -> AccountSeen:
+    """Say what an account object says: every capability it has."""
+    return AccountSeen(id=account.id, as_of=as_of, capabilities=account.capabilities, whole=True)
+
+
+def capability_seen(capability: Capability, as_of: datetime) -> AccountSeen:
+    """Say what a capability object says: the status of one."""
+    return AccountSeen(
+        id=capability.account,
+        as_of=as_of,
+        capabilities={capability.id: capability.status},
+        whole=False,
+    )

@@ -1,0 +1,302 @@
+-- name: remember_events
+-- Note the events of a batch; return those not noted before. It filters repeats, correctness never rests on it.
+INSERT INTO offshoot.inbox (id, created, type)
+SELECT DISTINCT * FROM unnest(:ids::text[], :created::timestamptz[], :types::text[])
+ON CONFLICT DO NOTHING
+RETURNING id, created;
+
+-- name: add_customer_stubs!
+-- A card may arrive before its customer: a row to lock must be there for both.
+INSERT INTO offshoot.customer (id)
+SELECT unnest(:ids::text[]) ORDER BY 1
+ON CONFLICT DO NOTHING;
+
+-- name: lock_customers
+-- Everything read after this sees what any other transaction did to these customers before.
+SELECT id FROM offshoot.customer WHERE id = ANY (:ids::text[]) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: add_account_stubs!
+-- An account named by a customer may never have been heard of.
+INSERT INTO offshoot.account (id)
+SELECT unnest(:ids::text[]) ORDER BY 1
+ON CONFLICT DO NOTHING;
+
+-- name: lock_accounts
+-- As lock_customers, always after it.
+SELECT id FROM offshoot.account WHERE id = ANY (:ids::text[]) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: add_payment_method_stubs!
+-- So that applying is one UPDATE whether or not the row was there.
+INSERT INTO offshoot.payment_method (id)
+SELECT unnest(:ids::text[]) ORDER BY 1
+ON CONFLICT DO NOTHING;
+
+-- name: apply_customers
+-- Write what was seen of customers, where it is not older than what is known; return those that changed.
+-- In doubt (same second, or an event from about the time of a reading, and another content) it is read again.
+WITH seen AS (
+    SELECT * FROM unnest(
+        :ids::text[], :as_of::timestamptz[], :granted_accounts::text[], :defaults::text[],
+        :profiles::text[], :deleted::boolean[]
+    ) AS s (id, as_of, granted_accounts, default_payment_method_id, profile, deleted)
+), ready AS (
+    SELECT id, as_of, deleted, default_payment_method_id, profile::jsonb AS profile,
+        string_to_array(granted_accounts, ',') AS granted_accounts
+    FROM seen
+)
+UPDATE offshoot.customer AS c
+SET granted_accounts = r.granted_accounts,
+    default_payment_method_id = r.default_payment_method_id,
+    profile = CASE WHEN r.deleted THEN c.profile ELSE r.profile END,
+    deleted_at = coalesce(c.deleted_at, CASE WHEN r.deleted THEN r.as_of END),
+    known = true,
+    as_of = r.as_of,
+    refresh_at = CASE
+        WHEN (r.as_of = c.as_of OR r.as_of <= c.read_at + :clock_skew::interval)
+            AND (c.granted_accounts, c.default_payment_method_id, c.profile)
+                IS DISTINCT FROM (r.granted_accounts, r.default_payment_method_id, r.profile)
+            AND NOT r.deleted
+        THEN now() + :settle::interval
+    END
+FROM ready AS r
+WHERE c.id = r.id AND (c.as_of IS NULL OR r.as_of >= c.as_of)
+RETURNING c.id,
+    (old.granted_accounts, old.default_payment_method_id, old.deleted_at IS NULL, old.known)
+        IS DISTINCT FROM (new.granted_accounts, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
+    AS changed;
+
+-- name: read_customers
+-- Write what a reading showed, unless something arrived since it was claimed: that settled the doubt, or began
+-- another. A reading never makes a later event look old, so as_of stays.
+WITH seen AS (
+    SELECT * FROM unnest(
+        :ids::text[], :as_of::timestamptz[], :granted_accounts::text[], :defaults::text[],
+        :profiles::text[], :deleted::boolean[]
+    ) AS s (id, read_at, granted_accounts, default_payment_method_id, profile, deleted)
+)
+UPDATE offshoot.customer AS c
+SET granted_accounts = string_to_array(s.granted_accounts, ','),
+    default_payment_method_id = s.default_payment_method_id,
+    profile = CASE WHEN s.deleted THEN c.profile ELSE s.profile::jsonb END,
+    deleted_at = coalesce(c.deleted_at, CASE WHEN s.deleted THEN s.read_at END),
+    known = true,
+    read_at = s.read_at,
+    refresh_at = NULL
+FROM seen AS s
+WHERE c.id = s.id AND c.refresh_at = :claimed
+RETURNING c.id,
+    (old.granted_accounts, old.default_payment_method_id, old.deleted_at IS NULL, old.known)
+        IS DISTINCT FROM (new.granted_accounts, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
+    AS changed;
+
+-- name: apply_payment_methods
+-- Write what was seen of methods; detached is sticky whatever its age, the rest only if not older.
+WITH seen AS (
+    SELECT * FROM unnest(
+        :ids::text[], :as_of::timestamptz[], :customers::text[], :types::text[],
+        :hashes::bytea[], :opted_out::boolean[], :detached::boolean[]
+    ) AS s (id, as_of, customer_id, type, content_hash, opted_out, detached)
+), compared AS (
+    SELECT s.*, (p.as_of IS NULL OR s.as_of >= p.as_of) AS newer
+    FROM seen AS s JOIN offshoot.payment_method AS p USING (id)
+)
+UPDATE offshoot.payment_method AS p
+SET customer_id = CASE WHEN s.newer THEN coalesce(s.customer_id, p.customer_id) ELSE coalesce(p.customer_id, s.customer_id) END,
+    type = CASE WHEN s.newer THEN s.type ELSE p.type END,
+    content_hash = CASE WHEN s.newer THEN s.content_hash ELSE p.content_hash END,
+    generation = p.generation + CASE WHEN s.newer AND p.content_hash <> s.content_hash THEN 1 ELSE 0 END,
+    opted_out = CASE WHEN s.newer THEN s.opted_out ELSE p.opted_out END,
+    detached_at = coalesce(p.detached_at, CASE WHEN s.detached THEN s.as_of END),
+    known = true,
+    as_of = greatest(p.as_of, s.as_of),
+    refresh_at = CASE
+        WHEN NOT s.newer THEN p.refresh_at
+        WHEN (s.as_of = p.as_of OR s.as_of <= p.read_at + :clock_skew::interval)
+            AND (p.customer_id, p.type, p.content_hash, p.opted_out)
+                IS DISTINCT FROM (s.customer_id, s.type, s.content_hash, s.opted_out)
+        THEN now() + :settle::interval
+    END
+FROM compared AS s
+WHERE p.id = s.id AND (s.newer OR (s.detached AND p.detached_at IS NULL))
+RETURNING p.id, p.customer_id,
+    (old.customer_id, old.content_hash, old.opted_out, old.detached_at IS NULL)
+        IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL)
+    AS changed;
+
+-- name: read_payment_methods
+-- As read_customers. One without a customer was detached: only attached ones are ever heard of.
+WITH seen AS (
+    SELECT * FROM unnest(
+        :ids::text[], :as_of::timestamptz[], :customers::text[], :types::text[],
+        :hashes::bytea[], :opted_out::boolean[]
+    ) AS s (id, read_at, customer_id, type, content_hash, opted_out)
+)
+UPDATE offshoot.payment_method AS p
+SET customer_id = coalesce(s.customer_id, p.customer_id),
+    type = s.type,
+    content_hash = s.content_hash,
+    generation = p.generation + CASE WHEN p.content_hash <> s.content_hash THEN 1 ELSE 0 END,
+    opted_out = s.opted_out,
+    detached_at = coalesce(p.detached_at, CASE WHEN s.customer_id IS NULL THEN s.read_at END),
+    known = true,
+    read_at = s.read_at,
+    refresh_at = NULL
+FROM seen AS s
+WHERE p.id = s.id AND p.refresh_at = :claimed
+RETURNING p.id, p.customer_id,
+    (old.customer_id, old.content_hash, old.opted_out, old.detached_at IS NULL)
+        IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL)
+    AS changed;
+
+-- name: apply_accounts
+-- Write what was seen of accounts: a whole one replaces, a part is laid over, an older one only fills in.
+WITH seen AS (
+    SELECT * FROM unnest(
+        :ids::text[], :as_of::timestamptz[], :capabilities::text[], :whole::boolean[], :connected::boolean[]
+    ) AS s (id, as_of, capabilities, whole, connected)
+), compared AS (
+    SELECT s.id, s.as_of, s.capabilities::jsonb AS capabilities, s.whole, s.connected,
+        (a.as_of IS NULL OR s.as_of >= a.as_of) AS newer
+    FROM seen AS s JOIN offshoot.account AS a USING (id)
+)
+UPDATE offshoot.account AS a
+SET capabilities = CASE
+        WHEN NOT s.newer THEN s.capabilities || a.capabilities
+        WHEN s.whole THEN s.capabilities
+        ELSE a.capabilities || s.capabilities
+    END,
+    -- Access regained: everything is looked at afresh.
+    known = CASE WHEN s.newer AND s.connected AND a.disconnected_at IS NOT NULL THEN false ELSE a.known OR s.whole END,
+    refused_at = NULL,
+    disconnected_at = CASE
+        WHEN NOT s.newer OR s.connected IS NULL THEN a.disconnected_at
+        WHEN NOT s.connected THEN coalesce(a.disconnected_at, s.as_of)
+    END,
+    as_of = greatest(a.as_of, s.as_of),
+    refresh_at = CASE
+        WHEN s.newer
+            AND (s.as_of = a.as_of OR s.as_of <= a.read_at + :clock_skew::interval)
+            AND (NOT a.capabilities @> s.capabilities OR s.connected IS DISTINCT FROM (a.disconnected_at IS NULL) AND s.connected IS NOT NULL)
+        THEN now() + :settle::interval
+        WHEN s.newer AND s.whole THEN NULL
+        ELSE a.refresh_at
+    END
+FROM compared AS s
+WHERE a.id = s.id AND (s.newer OR NOT a.known)
+RETURNING a.id,
+    (old.capabilities, old.known, old.refused_at IS NULL, old.disconnected_at IS NULL)
+        IS DISTINCT FROM (new.capabilities, new.known, new.refused_at IS NULL, new.disconnected_at IS NULL)
+    AS changed;
+
+-- name: read_account
+-- As read_customers; a null for the capabilities says that the account was refused to us.
+UPDATE offshoot.account AS a
+SET capabilities = coalesce(:capabilities::jsonb, a.capabilities),
+    known = a.known OR :capabilities::jsonb IS NOT NULL,
+    refused_at = CASE WHEN :capabilities::jsonb IS NULL AND NOT a.known THEN :read_at::timestamptz END,
+    disconnected_at = CASE
+        WHEN :capabilities::jsonb IS NULL AND a.known THEN coalesce(a.disconnected_at, :read_at::timestamptz)
+    END,
+    read_at = :read_at::timestamptz,
+    refresh_at = NULL
+WHERE a.id = :id AND a.refresh_at = :claimed
+RETURNING a.id,
+    (old.capabilities, old.known, old.refused_at IS NULL, old.disconnected_at IS NULL)
+        IS DISTINCT FROM (new.capabilities, new.known, new.refused_at IS NULL, new.disconnected_at IS NULL)
+    AS changed;
+
+-- name: doubt_accounts!
+-- Something changed, but not what: read them soon, unless they arrive meanwhile.
+UPDATE offshoot.account SET refresh_at = least(refresh_at, now() + :settle::interval) WHERE id = ANY (:ids::text[]);
+
+-- name: doubt_customers!
+-- As doubt_accounts.
+UPDATE offshoot.customer SET refresh_at = least(refresh_at, now() + :settle::interval) WHERE id = ANY (:ids::text[]);
+
+-- name: doubt_payment_methods!
+-- As doubt_accounts.
+UPDATE offshoot.payment_method SET refresh_at = least(refresh_at, now() + :settle::interval) WHERE id = ANY (:ids::text[]);
+
+-- name: want_account!
+-- A share waits for an account never seen whole: read it at once, unless somebody is reading it already.
+UPDATE offshoot.account SET refresh_at = coalesce(refresh_at, now()) WHERE id = :id;
+
+-- name: doubt_unknown_customers!
+-- A method whose customer was never seen: perhaps its event comes, else it is read.
+UPDATE offshoot.customer SET refresh_at = coalesce(refresh_at, now() + :settle::interval)
+WHERE id = ANY (:ids::text[]) AND NOT known;
+
+-- name: follow_grants
+-- Make the shares that these customers' metadata names, and take the grant from those named no more.
+WITH named AS (
+    SELECT c.id AS customer_id, unnest(c.granted_accounts) AS account_id
+    FROM offshoot.customer AS c
+    WHERE c.id = ANY (:customers::text[]) AND c.deleted_at IS NULL
+), granted AS (
+    INSERT INTO offshoot.share AS s (customer_id, account_id, granted_by_metadata, mark, due_at)
+    SELECT customer_id, account_id, true, 1, now() FROM named ORDER BY 1, 2
+    ON CONFLICT (customer_id, account_id) DO UPDATE
+    SET granted_by_metadata = true, mark = s.mark + 1, due_at = least(s.due_at, now())
+    WHERE NOT s.granted_by_metadata
+    RETURNING id
+), held AS (
+    SELECT s.id FROM offshoot.share AS s
+    WHERE s.customer_id = ANY (:customers::text[]) AND s.granted_by_metadata
+        AND NOT EXISTS (SELECT FROM named AS n WHERE n.customer_id = s.customer_id AND n.account_id = s.account_id)
+    ORDER BY s.id FOR NO KEY UPDATE
+), withdrawn AS (
+    UPDATE offshoot.share AS s
+    SET granted_by_metadata = false, mark = s.mark + 1, due_at = least(s.due_at, now())
+    FROM held WHERE s.id = held.id
+    RETURNING s.id
+)
+SELECT (SELECT count(*) FROM granted) + (SELECT count(*) FROM withdrawn) AS marked;
+
+-- name: mark_shares
+-- Something changed for these customers or accounts: every share of theirs is due. Locked in id order, so
+-- that two batches that touch the same shares wait for each other instead of deadlocking.
+WITH held AS (
+    SELECT id FROM offshoot.share
+    WHERE customer_id = ANY (:customers::text[]) OR account_id = ANY (:accounts::text[])
+    ORDER BY id FOR NO KEY UPDATE
+), marked AS (
+    UPDATE offshoot.share AS s
+    SET mark = s.mark + 1, due_at = least(s.due_at, now())
+    FROM held WHERE s.id = held.id
+    RETURNING s.id
+)
+SELECT count(*) AS marked FROM marked;
+
+-- name: claim_refreshes
+-- Take objects whose reading is due; refresh_at moves ahead, so that a reader that dies is followed by another,
+-- and its new value is what the reading must find unchanged.
+WITH due AS (
+    (SELECT 'account' AS kind, id FROM offshoot.account WHERE refresh_at <= now() LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
+    UNION ALL
+    (SELECT 'customer', id FROM offshoot.customer WHERE refresh_at <= now() LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
+    UNION ALL
+    (SELECT 'payment_method', id FROM offshoot.payment_method WHERE refresh_at <= now() LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
+), accounts AS (
+    UPDATE offshoot.account AS o SET refresh_at = now() + :again::interval FROM due WHERE due.kind = 'account' AND o.id = due.id
+), customers AS (
+    UPDATE offshoot.customer AS o SET refresh_at = now() + :again::interval FROM due WHERE due.kind = 'customer' AND o.id = due.id
+), payment_methods AS (
+    UPDATE offshoot.payment_method AS o SET refresh_at = now() + :again::interval FROM due WHERE due.kind = 'payment_method' AND o.id = due.id
+)
+SELECT kind, id, now() + :again::interval AS claimed FROM due;
+
+-- name: next_refresh$
+-- Seconds until the next reading is due; null when none waits.
+SELECT extract(epoch FROM min(at) - now())::float8 FROM (
+    SELECT min(refresh_at) AS at FROM offshoot.account WHERE refresh_at IS NOT NULL
+    UNION ALL SELECT min(refresh_at) FROM offshoot.customer WHERE refresh_at IS NOT NULL
+    UNION ALL SELECT min(refresh_at) FROM offshoot.payment_method WHERE refresh_at IS NOT NULL
+) AS waiting;
+
+-- name: announce_refresh!
+-- Wake the reader when this transaction commits.
+SELECT pg_notify('offshoot_refresh', '');
+
+-- name: announce_due!
+-- Wake the clone lanes when this transaction commits.
+SELECT pg_notify('offshoot_due', '');
