@@ -1,5 +1,6 @@
 """The call log: every call to the API, in the order of their effects; the control side is not in it."""
 
+import asyncio
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -28,11 +29,18 @@ class Calls:
 
     calls: list[Logged] = field(default_factory=list)
     last: int = 0
+    _added: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, **facts: Any) -> None:
         """Write a call down as soon as its effect has happened."""
         self.last += 1
         self.calls.append(Logged(n=self.last, **facts))
+        self._added.set()
+        self._added = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Return when the next call has been written down."""
+        await self._added.wait()
 
     def clear(self) -> None:
         """Forget what was logged."""

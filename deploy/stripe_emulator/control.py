@@ -1,5 +1,7 @@
 """The control side, `/_emulator/…`: what no API call can do. JSON, without a key, for loopback."""
 
+import asyncio
+import contextlib
 import copy
 import json
 from collections.abc import Awaitable, Callable
@@ -56,14 +58,22 @@ class _Control:
         self._world = engine.world
 
     async def log(self, request: Request) -> Response:
+        """Give the calls that match; with `wait_s`, as soon as there is one, or none after that time."""
         asked = request.query_params
-        calls = self._engine.calls.select(
-            account=asked.get("account"),
-            method=asked.get("method"),
-            path=asked.get("path"),
-            after=int(asked.get("after", "0")),
-        )
-        return JSONResponse({"calls": calls})
+
+        def matching() -> list[dict[str, Any]]:
+            return self._engine.calls.select(
+                account=asked.get("account"),
+                method=asked.get("method"),
+                path=asked.get("path"),
+                after=int(asked.get("after", "0")),
+            )
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(float(asked.get("wait_s", "0"))):
+                while not matching():
+                    await self._engine.calls.wait()
+        return JSONResponse({"calls": matching()})
 
     async def clear_log(self, _: Request) -> Response:
         self._engine.calls.clear()
