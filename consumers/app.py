@@ -137,20 +137,35 @@ class _Work:
         if Lane.CLONE in self._lanes:
             self._health.add_readiness("stripe", self._watch.health)
             supervisor.start("stripe_key", functools.partial(self._watch.run, stop))
-            supervisor.start("clone", functools.partial(self._clone, stop))
+            calls = self._make_calls()
+            refresh = self._make_refresh(calls)
+            supervisor.start("clone", functools.partial(self._clone, calls, stop))
+            supervisor.start("refresh", lambda: self._once_migrated(refresh, stop))
             supervisor.start("backlog", functools.partial(self._count_backlog, stop))
 
     async def _once_migrated(self, lane: IngestLane | RelayLane | RefreshLane, stop: asyncio.Event) -> None:
         if await self._schema.ready(stop):
             await lane.run(stop)
 
-    async def _clone(self, stop: asyncio.Event) -> None:
-        """Run the two lanes that call Stripe: one writes clones, one reads what is in doubt."""
+    def _make_calls(self) -> StripeCalls:
+        limiter = Limiter(self._database, name="stripe", per_second=self._settings.stripe_requests_per_second)
+        return StripeCalls(self._stripe, limiter, self._watch, self._metrics)
+
+    def _make_refresh(self, calls: StripeCalls) -> RefreshLane:
+        return RefreshLane(
+            self._database,
+            self._projections,
+            calls,
+            self._watch,
+            self._metrics,
+            reading=self._reading,
+            now=_now,
+        )
+
+    async def _clone(self, calls: StripeCalls, stop: asyncio.Event) -> None:
         installation = await self._installation(stop)
         if installation is None:
             return
-        limiter = Limiter(self._database, name="stripe", per_second=self._settings.stripe_requests_per_second)
-        calls = StripeCalls(self._stripe, limiter, self._watch, self._metrics)
         tools = Tools(
             shares=self._shares,
             projections=self._projections,
@@ -161,19 +176,7 @@ class _Work:
             now=_now,
             stopping=stop.is_set,
         )
-        clone = CloneLane(self._database, self._shares, tools, self._watch, self._metrics)
-        refresh = RefreshLane(
-            self._database,
-            self._projections,
-            calls,
-            self._watch,
-            self._metrics,
-            reading=self._reading,
-            now=_now,
-        )
-        async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(clone.run(stop))
-            lanes.create_task(refresh.run(stop))
+        await CloneLane(self._database, self._shares, tools, self._watch, self._metrics).run(stop)
 
     async def _installation(self, stop: asyncio.Event) -> str | None:
         while await self._schema.ready(stop):

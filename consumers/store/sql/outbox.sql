@@ -1,19 +1,19 @@
--- name: add_to_outbox!
+-- name: add_to_outbox(topic, key, headers, value)!
 -- Say it in the transaction that makes it true.
 INSERT INTO offshoot.outbox (topic, key, headers, value) VALUES (:topic, :key, :headers::jsonb, :value);
 
--- name: announce_outbox!
+-- name: announce_outbox()!
 -- Wake the relay when this transaction commits.
 SELECT pg_notify('offshoot_outbox', '');
 
--- name: read_outbox
+-- name: read_outbox(limit)
 -- The oldest records to publish. Those of one key are in order, since one lease at a time writes them.
 SELECT id, topic, key, headers, value FROM offshoot.outbox ORDER BY id LIMIT :limit;
 
--- name: delete_from_outbox!
+-- name: delete_from_outbox(ids)!
 -- They are acknowledged.
 DELETE FROM offshoot.outbox WHERE id = ANY (:ids::bigint[]);
 
--- name: lead_relay$
+-- name: lead_relay()$
 -- Become the one relay, for as long as the connection lives; false where another is.
 SELECT pg_try_advisory_lock(hashtextextended('offshoot.relay', 0));

@@ -1,37 +1,37 @@
--- name: remember_events
+-- name: remember_events(ids, created, types)
 -- Note the events of a batch; return those not noted before. It filters repeats, correctness never rests on it.
 INSERT INTO offshoot.inbox (id, created, type)
 SELECT DISTINCT * FROM unnest(:ids::text[], :created::timestamptz[], :types::text[])
 ON CONFLICT DO NOTHING
 RETURNING id, created;
 
--- name: add_customer_stubs!
+-- name: add_customer_stubs(ids)!
 -- A card may arrive before its customer: a row to lock must be there for both.
 INSERT INTO offshoot.customer (id)
 SELECT unnest(:ids::text[]) ORDER BY 1
 ON CONFLICT DO NOTHING;
 
--- name: lock_customers
+-- name: lock_customers(ids)
 -- Everything read after this sees what any other transaction did to these customers before.
 SELECT id FROM offshoot.customer WHERE id = ANY (:ids::text[]) ORDER BY id FOR NO KEY UPDATE;
 
--- name: add_account_stubs!
+-- name: add_account_stubs(ids)!
 -- An account named by a customer may never have been heard of.
 INSERT INTO offshoot.account (id)
 SELECT unnest(:ids::text[]) ORDER BY 1
 ON CONFLICT DO NOTHING;
 
--- name: lock_accounts
+-- name: lock_accounts(ids)
 -- As lock_customers, always after it.
 SELECT id FROM offshoot.account WHERE id = ANY (:ids::text[]) ORDER BY id FOR NO KEY UPDATE;
 
--- name: add_payment_method_stubs!
+-- name: add_payment_method_stubs(ids)!
 -- So that applying is one UPDATE whether or not the row was there.
 INSERT INTO offshoot.payment_method (id)
 SELECT unnest(:ids::text[]) ORDER BY 1
 ON CONFLICT DO NOTHING;
 
--- name: apply_customers
+-- name: apply_customers(ids, as_of, granted_accounts, defaults, profiles, deleted, clock_skew, settle)
 -- Write what was seen of customers, where it is not older than what is known; return those that changed.
 -- In doubt (same second, or an event from about the time of a reading, and another content) it is read again.
 WITH seen AS (
@@ -65,7 +65,7 @@ RETURNING c.id,
         IS DISTINCT FROM (new.granted_accounts, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
     AS changed;
 
--- name: read_customers
+-- name: read_customers(ids, as_of, granted_accounts, defaults, profiles, deleted, claimed)
 -- Write what a reading showed, unless something arrived since it was claimed: that settled the doubt, or began
 -- another. A reading never makes a later event look old, so as_of stays.
 WITH seen AS (
@@ -89,7 +89,7 @@ RETURNING c.id,
         IS DISTINCT FROM (new.granted_accounts, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
     AS changed;
 
--- name: apply_payment_methods
+-- name: apply_payment_methods(ids, as_of, customers, types, hashes, opted_out, detached, clock_skew, settle)
 -- Write what was seen of methods; detached is sticky whatever its age, the rest only if not older.
 WITH seen AS (
     SELECT * FROM unnest(
@@ -123,7 +123,7 @@ RETURNING p.id, p.customer_id,
         IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL)
     AS changed;
 
--- name: read_payment_methods
+-- name: read_payment_methods(ids, as_of, customers, types, hashes, opted_out, claimed)
 -- As read_customers. One without a customer was detached: only attached ones are ever heard of.
 WITH seen AS (
     SELECT * FROM unnest(
@@ -148,7 +148,7 @@ RETURNING p.id, p.customer_id,
         IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL)
     AS changed;
 
--- name: apply_accounts
+-- name: apply_accounts(ids, as_of, capabilities, whole, connected, clock_skew, settle)
 -- Write what was seen of accounts: a whole one replaces, a part is laid over, an older one only fills in.
 WITH seen AS (
     SELECT * FROM unnest(
@@ -188,7 +188,7 @@ RETURNING a.id,
         IS DISTINCT FROM (new.capabilities, new.known, new.refused_at IS NULL, new.disconnected_at IS NULL)
     AS changed;
 
--- name: read_account
+-- name: read_account(capabilities, read_at, id, claimed)
 -- As read_customers; a null for the capabilities says that the account was refused to us.
 UPDATE offshoot.account AS a
 SET capabilities = coalesce(:capabilities::jsonb, a.capabilities),
@@ -205,28 +205,28 @@ RETURNING a.id,
         IS DISTINCT FROM (new.capabilities, new.known, new.refused_at IS NULL, new.disconnected_at IS NULL)
     AS changed;
 
--- name: doubt_accounts!
+-- name: doubt_accounts(settle, ids)!
 -- Something changed, but not what: read them soon, unless they arrive meanwhile.
 UPDATE offshoot.account SET refresh_at = least(refresh_at, now() + :settle::interval) WHERE id = ANY (:ids::text[]);
 
--- name: doubt_customers!
+-- name: doubt_customers(settle, ids)!
 -- As doubt_accounts.
 UPDATE offshoot.customer SET refresh_at = least(refresh_at, now() + :settle::interval) WHERE id = ANY (:ids::text[]);
 
--- name: doubt_payment_methods!
+-- name: doubt_payment_methods(settle, ids)!
 -- As doubt_accounts.
 UPDATE offshoot.payment_method SET refresh_at = least(refresh_at, now() + :settle::interval) WHERE id = ANY (:ids::text[]);
 
--- name: want_account!
+-- name: want_account(id)!
 -- A share waits for an account never seen whole: read it at once, unless somebody is reading it already.
 UPDATE offshoot.account SET refresh_at = coalesce(refresh_at, now()) WHERE id = :id;
 
--- name: doubt_unknown_customers!
+-- name: doubt_unknown_customers(settle, ids)!
 -- A method whose customer was never seen: perhaps its event comes, else it is read.
 UPDATE offshoot.customer SET refresh_at = coalesce(refresh_at, now() + :settle::interval)
 WHERE id = ANY (:ids::text[]) AND NOT known;
 
--- name: follow_grants
+-- name: follow_grants(customers)
 -- Make the shares that these customers' metadata names, and take the grant from those named no more.
 WITH named AS (
     SELECT c.id AS customer_id, unnest(c.granted_accounts) AS account_id
@@ -252,7 +252,7 @@ WITH named AS (
 )
 SELECT (SELECT count(*) FROM granted) + (SELECT count(*) FROM withdrawn) AS marked;
 
--- name: mark_shares
+-- name: mark_shares(customers, accounts)
 -- Something changed for these customers or accounts: every share of theirs is due. Locked in id order, so
 -- that two batches that touch the same shares wait for each other instead of deadlocking.
 WITH held AS (
@@ -267,25 +267,34 @@ WITH held AS (
 )
 SELECT count(*) AS marked FROM marked;
 
--- name: claim_refreshes
+-- name: claim_refreshes(limit, again)
 -- Take objects whose reading is due; refresh_at moves ahead, so that a reader that dies is followed by another,
 -- and its new value is what the reading must find unchanged.
-WITH due AS (
-    (SELECT 'account' AS kind, id FROM offshoot.account WHERE refresh_at <= now() LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
-    UNION ALL
-    (SELECT 'customer', id FROM offshoot.customer WHERE refresh_at <= now() LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
-    UNION ALL
-    (SELECT 'payment_method', id FROM offshoot.payment_method WHERE refresh_at <= now() LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)
+WITH accounts_due AS (
+    SELECT id FROM offshoot.account WHERE refresh_at <= now() ORDER BY refresh_at LIMIT :limit
+    FOR NO KEY UPDATE SKIP LOCKED
 ), accounts AS (
-    UPDATE offshoot.account AS o SET refresh_at = now() + :again::interval FROM due WHERE due.kind = 'account' AND o.id = due.id
+    UPDATE offshoot.account AS o SET refresh_at = now() + :again::interval
+    FROM accounts_due AS d WHERE o.id = d.id
+    RETURNING 'account' AS kind, o.id, o.refresh_at AS claimed
+), customers_due AS (
+    SELECT id FROM offshoot.customer WHERE refresh_at <= now() ORDER BY refresh_at LIMIT :limit
+    FOR NO KEY UPDATE SKIP LOCKED
 ), customers AS (
-    UPDATE offshoot.customer AS o SET refresh_at = now() + :again::interval FROM due WHERE due.kind = 'customer' AND o.id = due.id
+    UPDATE offshoot.customer AS o SET refresh_at = now() + :again::interval
+    FROM customers_due AS d WHERE o.id = d.id
+    RETURNING 'customer' AS kind, o.id, o.refresh_at AS claimed
+), payment_methods_due AS (
+    SELECT id FROM offshoot.payment_method WHERE refresh_at <= now() ORDER BY refresh_at LIMIT :limit
+    FOR NO KEY UPDATE SKIP LOCKED
 ), payment_methods AS (
-    UPDATE offshoot.payment_method AS o SET refresh_at = now() + :again::interval FROM due WHERE due.kind = 'payment_method' AND o.id = due.id
+    UPDATE offshoot.payment_method AS o SET refresh_at = now() + :again::interval
+    FROM payment_methods_due AS d WHERE o.id = d.id
+    RETURNING 'payment_method' AS kind, o.id, o.refresh_at AS claimed
 )
-SELECT kind, id, now() + :again::interval AS claimed FROM due;
+SELECT * FROM accounts UNION ALL SELECT * FROM customers UNION ALL SELECT * FROM payment_methods;
 
--- name: next_refresh$
+-- name: next_refresh()$
 -- Seconds until the next reading is due; null when none waits.
 SELECT extract(epoch FROM min(at) - now())::float8 FROM (
     SELECT min(refresh_at) AS at FROM offshoot.account WHERE refresh_at IS NOT NULL
@@ -293,10 +302,10 @@ SELECT extract(epoch FROM min(at) - now())::float8 FROM (
     UNION ALL SELECT min(refresh_at) FROM offshoot.payment_method WHERE refresh_at IS NOT NULL
 ) AS waiting;
 
--- name: announce_refresh!
+-- name: announce_refresh()!
 -- Wake the reader when this transaction commits.
 SELECT pg_notify('offshoot_refresh', '');
 
--- name: announce_due!
+-- name: announce_due()!
 -- Wake the clone lanes when this transaction commits.
 SELECT pg_notify('offshoot_due', '');
