@@ -13,7 +13,8 @@ from deploy.stripe_emulator import shapes
 from deploy.stripe_emulator.clock import Clock
 from deploy.stripe_emulator.control import control
 from deploy.stripe_emulator.delivery import Deliveries
-from deploy.stripe_emulator.engine import Engine, Request
+from deploy.stripe_emulator.engine import Engine
+from deploy.stripe_emulator.exchange import Request
 from deploy.stripe_emulator.model import Account, World
 
 DEFAULT_PLATFORM_ACCOUNT = "acct_1EmulatPlatform00"
