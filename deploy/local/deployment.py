@@ -46,6 +46,8 @@ class Deployment:
         self.webhook_url = f"http://127.0.0.1:{http}/webhooks/stripe"
         self.serve_ops_url = f"http://127.0.0.1:{ops_serve}"
         self.work_ops_url = f"http://127.0.0.1:{ops_work}"
+        self.database_url = database_url
+        self.topic_prefix = topic_prefix
         self.webhook_secrets: dict[str, str] = {}
         self._folder = folder
         self._ports = {"stripe": stripe, "serve": ops_serve, "work": ops_work}
