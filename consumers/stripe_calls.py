@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from consumers.store.limiter import Limiter
-from consumers.stripe_gateway import KeyRefusedError, Reply, StripeError, StripeGateway
+from consumers.stripe_gateway import KeyRefusedError, OutcomeUnknownError, Reply, StripeError, StripeGateway
 from consumers.waiting import either
 from service.runtime.health import State
 from service.runtime.lifecycle import wait_for_stop
@@ -61,7 +61,7 @@ class KeyWatch:
         except StripeError as error:
             # Stripe is away, or will not list accounts to this key: calls may be tried.
             self._accept()
-            answered = error.request_id is not None
+            answered = not isinstance(error, OutcomeUnknownError)
             self.health.set(ok=answered, state="accepted" if answered else "Stripe does not answer")
             return None if answered else PROBE_SOON_S
         self._accept()
