@@ -2,6 +2,7 @@
 
 import typer
 
+from deploy.cli.faults import FAILED_USAGE, print_faults
 from service.app import run
 from service.runtime.settings import ServeSettings, SettingsError, load
 
@@ -15,7 +16,6 @@ def serve() -> None:
     try:
         status = run(load(ServeSettings))
     except SettingsError as error:
-        for fault in error.faults:
-            typer.echo(fault, err=True)
-        status = 2
+        print_faults(error)
+        status = FAILED_USAGE
     raise typer.Exit(status)

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.faults import DONE, DRIFT, FAILED, FAILED_USAGE, print_faults
 from service.runtime.kafka.errors import KafkaUnavailableError
 from service.runtime.kafka.topics import TopicReport, TopicState, ensure_topics
 from service.runtime.logging import configure
 from service.runtime.settings import SettingsError, TopicsSettings, load
-
-_DONE, _FAILED, _USAGE, _DRIFT = 0, 1, 2, 3
 
 
 def topics(
@@ -31,12 +30,11 @@ def topics(
         configure(settings.log_format, settings.log_level)
         reports = asyncio.run(ensure_topics(settings, create=not check))
     except SettingsError as error:
-        for fault in error.faults:
-            typer.echo(fault, err=True)
-        raise typer.Exit(_USAGE) from None
+        print_faults(error)
+        raise typer.Exit(FAILED_USAGE) from None
     except KafkaUnavailableError as error:
         typer.echo(f"Kafka cannot be asked ({error}): the log above says where and why", err=True)
-        raise typer.Exit(_FAILED) from None
+        raise typer.Exit(FAILED) from None
     typer.echo(_as_json(reports) if json else _as_lines(reports))
     raise typer.Exit(_status(reports))
 
@@ -56,5 +54,5 @@ def _as_lines(reports: list[TopicReport]) -> str:
 def _status(reports: list[TopicReport]) -> int:
     states = {report.state for report in reports}
     if TopicState.FAILED in states:
-        return _FAILED
-    return _DRIFT if states & {TopicState.MISSING, TopicState.DRIFT} else _DONE
+        return FAILED
+    return DRIFT if states & {TopicState.MISSING, TopicState.DRIFT} else DONE
