@@ -161,6 +161,7 @@ WITH seen AS (
 )
 UPDATE offshoot.account AS a
 SET capabilities = CASE
+        WHEN s.newer AND s.connected AND a.disconnected_at IS NOT NULL THEN s.capabilities
         WHEN NOT s.newer THEN s.capabilities || a.capabilities
         WHEN s.whole THEN s.capabilities
         ELSE a.capabilities || s.capabilities
