@@ -114,7 +114,7 @@ class ServeSettings(ProcessSettings):
     webhook_secrets: WebhookSecrets
     webhook_path: UrlPath = "/webhooks/stripe"
     webhook_tolerance_s: Seconds = 300
-    webhook_max_body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+    webhook_max_body_bytes: Annotated[int, Field(ge=1)] = 1_048_576
     webhook_max_in_flight: Annotated[int, Field(ge=1)] = 1000
     publish_timeout_s: Seconds = 8
     http_host: str = "127.0.0.1"
