@@ -42,6 +42,7 @@ class Deployment:
             settings: more settings, names without `OFFSHOOT_`.
         """
         stripe, http, ops_serve, ops_work = free_ports(4)
+        self.http_port = http
         self.stripe_url = f"http://127.0.0.1:{stripe}"
         self.webhook_url = f"http://127.0.0.1:{http}/webhooks/stripe"
         self.serve_ops_url = f"http://127.0.0.1:{ops_serve}"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from deploy.local.stack import Infrastructure
-from tests.bench import clones
+from tests.bench import clones, receiver
 from tests.bench.table import Table
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -23,7 +23,10 @@ def main() -> None:
     with Infrastructure(say=print) as infrastructure:
         infrastructure.start()
         stack = f"{infrastructure.kafka.version}, {infrastructure.postgres.version}"
-        tables: list[Table] = [asyncio.run(clones.measure(infrastructure))]
+        tables: list[Table] = [
+            asyncio.run(clones.measure(infrastructure)),
+            receiver.measure(infrastructure),
+        ]
     python = f"Python {platform.python_version()}"
     machine = (
         f"Machine: {os.cpu_count()} cores, {platform.machine()}, {platform.system()}; {python}; {stack}."

@@ -1,0 +1,191 @@
+"""The receiver under load, against a bare 200 and against what one would usually write; interleaved."""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import stripe
+
+from deploy.local.deployment import Deployment
+from deploy.local.process import ChildProcess, accepts_connections, free_ports
+from deploy.local.stack import Infrastructure
+from tests.bench.table import Table
+
+ROUNDS = 5
+ROUND_S = 3
+CONNECTIONS = (1, 64, 256)
+BODIES = {"2 KB": (2_000, 400), "100 KB": (100_000, 40)}
+PREFIX = "receiver."
+ROOT = Path(__file__).parents[2]
+METHOD = f"""One process each: uvicorn answering a bare 200; `offshoot serve`; Starlette with
+`stripe.Webhook.construct_event` and aiokafka's defaults with acks=all ("usual"). Warm Apache Kafka of one node,
+acks=all. Load by wrk with one thread and pre-signed requests, for {ROUND_S} s a round; {ROUNDS} rounds interleaved
+after one to warm up, medians. CPU is user and system time of the server process alone, by the kernel's count.
+Logs at level warning. The ratios carry over to other machines, the figures do not."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One round, or the medians of several."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
+
+
+def measure(infrastructure: Infrastructure) -> Table:
+    """Measure the three servers at every number of connections and size of body."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("the receiver's bench needs wrk (Debian package wrk)")
+    folder = infrastructure.folder / "receiver"
+    folder.mkdir()
+    rows: list[tuple[str, ...]] = []
+    with _servers(infrastructure, folder) as (secret, servers):
+        for size, (length, count) in BODIES.items():
+            for connections in CONNECTIONS:
+                requests = folder / "requests.lua"
+                requests.write_text(_signed(secret, length, count), encoding="utf-8")
+                rows += _compare(servers, requests, size, connections)
+    columns = ("body", "connections", "server", "requests/s", "p50 ms", "p99 ms", "CPU µs", "CPU ÷ bare")
+    return Table("The receiver", METHOD, columns, rows)
+
+
+@contextmanager
+def _servers(
+    infrastructure: Infrastructure, folder: Path
+) -> Iterator[tuple[str, dict[str, tuple[ChildProcess, int]]]]:
+    deployment = Deployment(
+        folder=folder,
+        database_url="postgresql://unused@127.0.0.1/unused",
+        kafka_bootstrap_servers=infrastructure.kafka.bootstrap_servers,
+        topic_prefix=PREFIX,
+        settings={"LOG_LEVEL": "warning"},
+    )
+    secret = "whsec_" + "b" * 32
+    deployment.webhook_secrets["bench"] = secret
+    deployment.run("topics")
+    environment = {
+        **os.environ,
+        "SECRET": secret,
+        "TOPIC": f"{PREFIX}stripe.events",
+        "BOOTSTRAP_SERVERS": infrastructure.kafka.bootstrap_servers,
+    }
+    bare_port, usual_port = free_ports(2)
+    with ExitStack() as undo:
+
+        def started(process: ChildProcess, port: int) -> tuple[ChildProcess, int]:
+            process.start()
+            undo.callback(process.terminate, within_s=5)
+            process.wait_ready(lambda: accepts_connections(port), within_s=20)
+            return process, port
+
+        def other(which: str, port: int) -> tuple[ChildProcess, int]:
+            argv = [sys.executable, "-m", "tests.bench.servers", which, "--port", str(port)]
+            log = folder / f"{which}.log"
+            return started(ChildProcess(argv, log=log, env=environment, cwd=ROOT, name=which), port)
+
+        serve, http_port = started(deployment.offshoot("serve", "serve"), deployment.http_port)
+        deployment.wait_ready(serve, deployment.serve_ops_url)
+        yield (
+            secret,
+            {
+                "bare 200": other("bare", bare_port),
+                "offshoot": (serve, http_port),
+                "usual": other("usual", usual_port),
+            },
+        )
+
+
+def _signed(secret: str, length: int, count: int) -> str:
+    """Write a Lua table of signed events of about `length` bytes, each with an object of its own."""
+    now = int(time.time()) + 100  # good for long enough to either side
+    entries = []
+    for number in range(count):
+        event = {
+            "id": f"evt_bench{number:06d}",
+            "object": "event",
+            "api_version": "2026-10-28.endive",
+            "created": now,
+            "type": "payment_method.attached",
+            "livemode": False,
+            "pending_webhooks": 1,
+            "request": {"id": None, "idempotency_key": None},
+            "account": f"acct_bench{number % 50:04d}",
+            "data": {"object": {"id": f"pm_bench{number:06d}", "object": "payment_method", "fill": ""}},
+        }
+        body = json.dumps(event, indent=2)
+        body = body.replace('"fill": ""', f'"fill": "{"x" * max(0, length - len(body))}"')
+        header = stripe.WebhookSignature.generate_signature_header(body, secret, now)
+        entries.append(f"{{{json.dumps(header)}, [==[{body}]==]}},")
+    return "return {\n" + "\n".join(entries) + "\n}\n"
+
+
+def _compare(
+    servers: dict[str, tuple[ChildProcess, int]], requests: Path, size: str, connections: int
+) -> list[tuple[str, ...]]:
+    rounds: dict[str, list[Figures]] = {name: [] for name in servers}
+    for number in range(ROUNDS + 1):
+        for name, (process, port) in servers.items():
+            figures = _load(process, port, requests, connections)
+            if number > 0:
+                rounds[name].append(figures)
+    medians = {name: _median(each) for name, each in rounds.items()}
+    bare = medians["bare 200"]
+    return [
+        (
+            size,
+            str(connections),
+            name,
+            f"{each.per_second:,.0f}",
+            f"{each.p50_ms:.1f}",
+            f"{each.p99_ms:.1f}",
+            f"{each.cpu_us:.0f}",
+            f"{each.cpu_us / bare.cpu_us:.2f}",
+        )
+        for name, each in medians.items()
+    ]
+
+
+def _load(process: ChildProcess, port: int, requests: Path, connections: int) -> Figures:
+    before = _cpu_s(process.pid)
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{ROUND_S}s", "--timeout", "10s"]
+    argv += [
+        "-s",
+        str(ROOT / "tests" / "bench" / "load.lua"),
+        f"http://127.0.0.1:{port}",
+        "--",
+        str(requests),
+    ]
+    output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    figures = json.loads(output.split("FIGURES ", 1)[1])
+    if figures["failed"]:
+        raise RuntimeError(f"{process.name}: {figures['failed']} requests failed")
+    return Figures(
+        figures["requests"] / figures["duration_s"],
+        figures["p50_ms"],
+        figures["p99_ms"],
+        (_cpu_s(process.pid) - before) / figures["requests"] * 1e6,
+    )
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _median(rounds: list[Figures]) -> Figures:
+    return Figures(
+        statistics.median(each.per_second for each in rounds),
+        statistics.median(each.p50_ms for each in rounds),
+        statistics.median(each.p99_ms for each in rounds),
+        statistics.median(each.cpu_us for each in rounds),
+    )
