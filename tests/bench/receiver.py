@@ -26,10 +26,10 @@ BODIES = {"2 KB": (2_000, 400), "100 KB": (100_000, 40)}
 PREFIX = "receiver."
 ROOT = Path(__file__).parents[2]
 METHOD = f"""One process each: uvicorn answering a bare 200; `offshoot serve`; Starlette with
-`stripe.Webhook.construct_event` and aiokafka's defaults with acks=all ("usual"). Warm Apache Kafka of one node,
-acks=all. Load by wrk with one thread and pre-signed requests, for {ROUND_S} s a round; {ROUNDS} rounds interleaved
-after one to warm up, medians. CPU is user and system time of the server process alone, by the kernel's count.
-Logs at level warning. The ratios carry over to other machines, the figures do not."""
+`stripe.Webhook.construct_event` and aiokafka's defaults with acks=all ("usual"). Warm Apache Kafka of one
+node, acks=all. Load by wrk with one thread and pre-signed requests, for {ROUND_S} s a round; {ROUNDS} rounds
+interleaved after one to warm up, medians. CPU is user and system time of the server process alone, by the
+kernel's count. Logs at level warning. The ratios carry over to other machines, the figures do not."""
 
 
 @dataclass(frozen=True)
