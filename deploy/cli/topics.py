@@ -33,7 +33,7 @@ def topics(
         print_faults(error)
         raise typer.Exit(FAILED_USAGE) from None
     except KafkaUnavailableError as error:
-        typer.echo(f"Kafka cannot be asked ({error}): the log above says where and why", err=True)
+        typer.echo(f"Kafka cannot be asked ({error}). {error.why}", err=True)
         raise typer.Exit(FAILED) from None
     typer.echo(_as_json(reports) if json else _as_lines(reports))
     raise typer.Exit(_status(reports))

@@ -187,12 +187,10 @@ class Kafka:
             ChildError: a program failed; the text ends with its last words.
         """
         jars = locked_jars(self._lock, say=say)
-        protocols = {_PLAIN: _PLAIN}
-        if security:
-            protocols |= {listener.name: listener.protocol for listener in security.listeners}
-        free = iter(free_ports((1 + len(protocols)) * nodes))
+        names = [_PLAIN, *(each.name for each in (security.listeners if security else ()))]
+        free = iter(free_ports((1 + len(names)) * nodes))
         controllers = [next(free) for _ in range(nodes)]
-        brokers = [{name: next(free) for name in protocols} for _ in range(nodes)]
+        brokers = [{name: next(free) for name in names} for _ in range(nodes)]
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.nodes = tuple(
             KafkaNode(
@@ -201,7 +199,7 @@ class Kafka:
                 ports=brokers[number],
                 properties={
                     **_properties(number, controllers, self._folder / f"node-{number + 1}"),
-                    **_listeners(brokers[number], controllers[number], protocols),
+                    **_listeners(brokers[number], controllers[number], security),
                     **(security.properties() if security else {}),
                 },
                 security=security,
@@ -226,17 +224,23 @@ class Kafka:
             node.kill()
 
 
-def _listeners(ports: Mapping[str, int], controller: int, protocols: Mapping[str, str]) -> dict[str, str]:
+def _listeners(ports: Mapping[str, int], controller: int, security: Security | None) -> dict[str, str]:
     """The settings that say where one node listens, and by which protocol."""
-    clients = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
-    kinds = ",".join(f"{name}:{protocol}" for name, protocol in protocols.items())
+    secured = security.listeners if security else ()
+    here = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    told = here | {each.name: each.advertised for each in secured if each.advertised}
+    protocols = {_PLAIN: _PLAIN} | {each.name: each.protocol for each in secured}
     return {
-        "listeners": f"{clients},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": clients,
-        "listener.security.protocol.map": f"{kinds},CONTROLLER:{_PLAIN}",
+        "listeners": f"{_pairs(here, '://')},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": _pairs(told, "://"),
+        "listener.security.protocol.map": f"{_pairs(protocols, ':')},CONTROLLER:{_PLAIN}",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": _PLAIN,
     }
+
+
+def _pairs(values: Mapping[str, str], between: str) -> str:
+    return ",".join(f"{name}{between}{value}" for name, value in values.items())
 
 
 def _properties(number: int, controllers: Sequence[int], folder: Path) -> dict[str, str]:

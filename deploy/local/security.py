@@ -18,6 +18,8 @@ class Listener:
     mechanisms: tuple[Mechanism, ...] = ()
     client_certificate: bool = False
     """Whether clients must show a certificate that `client_ca` signed."""
+    advertised: str | None = None
+    """The host and port that clients are told, if not where it listens."""
 
 
 @dataclass(frozen=True, slots=True)

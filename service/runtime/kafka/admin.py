@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from service.runtime.kafka.diagnosis import diagnose
 from service.runtime.kafka.errors import KafkaUnavailableError
 from service.runtime.kafka.stop import stop_client
 
@@ -31,8 +32,14 @@ class TopicFacts:
 
 
 @contextlib.asynccontextmanager
-async def admin_client(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(
+    options: dict[str, Any], *, explain: bool = False
+) -> AsyncIterator[AIOKafkaAdminClient]:
     """Give a connected admin client, and stop it afterwards.
+
+    Args:
+        options: what `client_options` gives.
+        explain: let the error say why; finding out takes up to 3 s more.
 
     Raises:
         KafkaUnavailableError: it could not connect, or a request got no answer.
@@ -43,7 +50,8 @@ async def admin_client(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdminCl
         await client.start()
         yield client
     except (KafkaError, OSError, TimeoutError) as error:
-        raise KafkaUnavailableError(type(error).__name__) from error
+        why = await diagnose(options) if explain else None
+        raise KafkaUnavailableError(type(error).__name__, why=why) from error
     finally:
         await stop_client(client, _STOP_S)
 

@@ -6,7 +6,12 @@ KafkaUnavailableError      nothing can be done now; try again later
 
 
 class KafkaUnavailableError(Exception):
-    """No broker answers, or none lets us in: aiokafka does not tell which; its log does. Try again later."""
+    """No broker answers, or none lets us in: aiokafka does not tell which. Try again later."""
+
+    def __init__(self, *words: str, why: str | None = None) -> None:
+        super().__init__(*words)
+        self.why = why
+        """What `diagnose` has found, where it was asked."""
 
 
 class TopicMissingError(KafkaUnavailableError):

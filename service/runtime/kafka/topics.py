@@ -39,10 +39,10 @@ async def ensure_topics(settings: TopicsSettings, *, create: bool) -> list[Topic
     """Compare every topic with the brokers' and, if asked, create those that are missing.
 
     Raises:
-        KafkaUnavailableError: the brokers could not be asked.
+        KafkaUnavailableError: the brokers could not be asked; it says why.
 
     """
-    async with admin_client(client_options(settings)) as client:
+    async with admin_client(client_options(settings), explain=True) as client:
         facts = await read_topics(client, [settings.topic(topic.name) for topic in topics.ALL])
         reports = []
         for topic in topics.ALL:
