@@ -4,6 +4,7 @@ The mapping is that of the CloudEvents Kafka protocol binding: an attribute is a
 `datacontenttype` is the header `content-type`. An attribute without a value is absent, never empty.
 """
 
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,6 +19,8 @@ PLATFORM = "platform"
 """Stands for the platform's own account in keys and sources."""
 
 _NONE: Mapping[str, str | None] = MappingProxyType({})
+_SPECVERSION = ("ce_specversion", b"1.0")
+_CONTENT_TYPE = ("content-type", b"application/json")
 
 
 class Via(StrEnum):
@@ -70,21 +73,19 @@ def cloudevent_headers(
     extensions: Mapping[str, str | None] = _NONE,
 ) -> Headers:
     """Give the headers of any record of Offshoot's; an attribute that is None or empty is left out."""
-    attributes = {
-        "specversion": "1.0",
-        "id": id,
-        "type": type,
-        "source": source,
-        "subject": subject,
-        "time": rfc3339(time) if time else None,
-        "partitionkey": partition_key,
-        **extensions,
-    }
-    headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items() if value]
-    headers.append(("content-type", b"application/json"))
+    headers: Headers = [_SPECVERSION, ("ce_id", id.encode()), ("ce_type", type.encode())]
+    headers.append(("ce_source", source.encode()))
+    if subject:
+        headers.append(("ce_subject", subject.encode()))
+    if time:
+        headers.append(("ce_time", rfc3339(time).encode()))
+    headers.append(("ce_partitionkey", partition_key.encode()))
+    headers += [(f"ce_{name}", value.encode()) for name, value in extensions.items() if value]
+    headers.append(_CONTENT_TYPE)
     return headers
 
 
+@functools.lru_cache(maxsize=4096)
 def rfc3339(moment: datetime) -> str:
     """Write a moment as in RFC 3339, in UTC: `2026-01-01T00:00:00Z`, a fraction only where there is one."""
     return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"

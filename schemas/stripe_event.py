@@ -4,6 +4,7 @@ Only what Offshoot needs is decoded. What merely describes it (account, created,
 it counts as absent, since a signed event is never refused for a field that Offshoot could do without.
 """
 
+import functools
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, TypeVar
@@ -13,8 +14,7 @@ import msgspec
 _V1 = "v1."
 _THIN = "v2.core.event"
 _LONGEST = 255
-# Printable ASCII, the space included. `\Z`, since `$` would let a line feed pass at the end.
-_Word = Annotated[str, msgspec.Meta(pattern=r"\A[\x20-\x7e]+\Z", min_length=1, max_length=_LONGEST)]
+_EARLIEST_S, _LATEST_S = 0, 32_503_680_000  # 1970 to 3000
 
 _V1_TYPES = frozenset(
     {
@@ -90,8 +90,8 @@ _NOTHING = msgspec.Raw(b"")
 
 
 class _Envelope(msgspec.Struct):
-    id: _Word
-    type: _Word
+    id: str
+    type: str
     livemode: bool
     object: msgspec.Raw = _NOTHING
     created: msgspec.Raw = _NOTHING
@@ -121,12 +121,40 @@ class _Reason(msgspec.Struct):
     request: msgspec.Raw = _NOTHING
 
 
+class _UsualRequest(msgspec.Struct):
+    idempotency_key: str | None = None
+
+
+class _UsualIdentified(msgspec.Struct):
+    id: str | None = None
+
+
+class _UsualData(msgspec.Struct):
+    object: msgspec.Raw
+    previous_attributes: msgspec.Raw = _NOTHING
+
+
+class _Usual(msgspec.Struct):
+    id: str
+    type: str
+    livemode: bool
+    object: str
+    created: int
+    data: _UsualData
+    account: str | None = None
+    context: str | None = None
+    api_version: str | None = None
+    request: _UsualRequest | None = None
+
+
+_usual = msgspec.json.Decoder(_Usual)
+_usual_object = msgspec.json.Decoder(_UsualIdentified)
 _envelope = msgspec.json.Decoder(_Envelope)
 _data = msgspec.json.Decoder(_Data)
 _identified = msgspec.json.Decoder(_Identified)
 _request = msgspec.json.Decoder(_Request)
 _reason = msgspec.json.Decoder(_Reason)
-_word = msgspec.json.Decoder(_Word)
+_string = msgspec.json.Decoder(str)
 _seconds = msgspec.json.Decoder(int)
 _moment = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 
@@ -141,6 +169,53 @@ def parse_event(body: bytes, platform_account: str | None = None) -> StripeEvent
             characters, or without a boolean livemode. No other exception comes from any bytes.
 
     """
+    return _usual_snapshot(body, platform_account) or _unusual(body, platform_account)
+
+
+def _usual_snapshot(body: bytes, platform_account: str | None) -> StripeEvent | None:
+    """Read a snapshot event that is as Stripe writes them, at a third of the cost; None where it is not.
+
+    It says of such an event what `_unusual` says, which a test holds it to.
+    """
+    try:
+        event = _usual.decode(body)
+        identified = _usual_object.decode(event.data.object)
+        body.decode("utf-8")
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    request_key = event.request.idempotency_key if event.request is not None else None
+    words = (event.id, event.type, identified.id, event.account, event.api_version, request_key)
+    if (
+        event.object != "event"
+        or event.context not in (None, event.account)
+        or not _EARLIEST_S <= event.created <= _LATEST_S
+        or not all(word is None or _is_word(word) for word in words)
+    ):
+        return None
+    return StripeEvent(
+        id=event.id,
+        type=event.type,
+        livemode=event.livemode,
+        created=_moment_of(event.created),
+        account=event.account if event.account != platform_account else None,
+        object_id=identified.id,
+        payload_kind=PayloadKind.SNAPSHOT,
+        api_version=event.api_version,
+        idempotency_key=request_key,
+        object=bytes(event.data.object),
+        previous_attributes=previous
+        if (previous := bytes(event.data.previous_attributes))[:1] == b"{"
+        else b"",
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _moment_of(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _unusual(body: bytes, platform_account: str | None) -> StripeEvent:
+    """Read any event, field by field, so that one that is malformed only counts as absent."""
     envelope = _decode_envelope(body)
     thin = _text(envelope.object) == _THIN
     data = (None if thin else _maybe(_data, envelope.data)) or _Data()
@@ -167,13 +242,17 @@ def _decode_envelope(body: bytes) -> _Envelope:
     # msgspec does not look at the encoding of what it skips, hence the check of the whole.
     try:
         body.decode("utf-8")
-        return _envelope.decode(body)
+        envelope = _envelope.decode(body)
     except UnicodeDecodeError:
         reason = "the body is not UTF-8"
     except msgspec.ValidationError:
         reason = "the body is not a JSON object with an id, a type and a livemode"
     except (msgspec.DecodeError, RecursionError):
         reason = "the body is not JSON"
+    else:
+        if _is_word(envelope.id) and _is_word(envelope.type):
+            return envelope
+        reason = "the event's id or type is not 1 to 255 printable ASCII characters"
     # Outside the handlers: the cause of this error would quote the body.
     raise NotAStripeEventError(reason)
 
@@ -188,7 +267,13 @@ def _maybe(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw) -> _T | None:
 
 
 def _text(raw: msgspec.Raw) -> str | None:
-    return _maybe(_word, raw)
+    text = _maybe(_string, raw)
+    return text if text is not None and _is_word(text) else None
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text is 1 to 255 printable ASCII characters, the space included."""
+    return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable()
 
 
 def _account(envelope: _Envelope, platform_account: str | None) -> str | None:

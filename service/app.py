@@ -8,6 +8,8 @@ from typing import Any
 
 from schemas.topics import STRIPE_EVENTS
 from service.receiver.app import PublicApp
+from service.receiver.intake import Intake
+from service.receiver.protocol import webhook_protocol
 from service.receiver.publisher import Publisher
 from service.receiver.room import Room
 from service.receiver.signature import SignatureVerifier
@@ -51,22 +53,19 @@ async def _serve(settings: ServeSettings, kafka_options: dict[str, Any]) -> int:
     metrics, health = Metrics(), Health()
     publisher = _make_publisher(settings, kafka_options, metrics)
     room = Room(metrics, max_requests=settings.webhook_max_in_flight)
-    app = PublicApp(
-        receiver=_make_receiver(settings),
-        publisher=publisher,
-        health=health,
-        metrics=metrics,
-        room=room,
-        path=settings.webhook_path,
-    )
+    intake = Intake(receiver=_make_receiver(settings), publisher=publisher, room=room, metrics=metrics)
+    app = PublicApp(intake=intake, health=health, path=settings.webhook_path)
     tick = LoopTick()
     health.add_liveness("loop", tick)
     health.add_readiness("kafka", publisher.connection)
     health.add_readiness("publish", publisher.last_publish)
     health.add_readiness("load", room.probe)
-    health.add_readiness("serving", app.serving)
+    health.add_readiness("serving", intake.serving)
     ops = HttpListener("ops", ops_app(health, metrics), settings.ops_host, settings.ops_port)
-    public = HttpListener("public", app, settings.http_host, settings.http_port)
+    protocol = webhook_protocol(intake, settings.webhook_path)
+    if protocol is None:
+        get_logger().warning("http.slower", why="another uvicorn than the one pinned")
+    public = HttpListener("public", app, settings.http_host, settings.http_port, protocol=protocol)
     async with stop_on_signals() as stop:
         supervisor = Supervisor(stop, health)
         try:
@@ -81,7 +80,7 @@ async def _serve(settings: ServeSettings, kafka_options: dict[str, Any]) -> int:
         await stop.wait()
         await _drain(
             grace_s=settings.shutdown_grace_s,
-            app=app,
+            intake=intake,
             public=public,
             publisher=publisher,
             supervisor=supervisor,
@@ -94,14 +93,14 @@ async def _serve(settings: ServeSettings, kafka_options: dict[str, Any]) -> int:
 async def _drain(
     *,
     grace_s: float,
-    app: PublicApp,
+    intake: Intake,
     public: HttpListener,
     publisher: Publisher,
     supervisor: Supervisor,
     ops: HttpListener,
 ) -> None:
     end = time.monotonic() + grace_s
-    app.drain()
+    intake.drain()
     await public.stop(max(0.0, grace_s - _FLUSH_S - 2 * _LAST_S))
     await asyncio.gather(
         publisher.close(max(0.0, min(_FLUSH_S, end - time.monotonic() - _LAST_S))),

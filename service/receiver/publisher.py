@@ -1,11 +1,18 @@
-"""Publishing for the receiver: one client while it works, a fresh one every second while it does not.
+"""Publishing for the receiver: the client in use, and the supervision that replaces it.
 
-States: *connecting* until a client has found the topic; *connected*; back to connecting once sends were
-pending for the whole deadline without any ack, or no broker takes a connection. While connecting nothing
-waits: the answer is that the broker is away.
+    connecting ──connected──> working <──acked── proving <──connected── away
+                                 │                  │                    ▲
+                                 └──no ack at all───┴────────────────────┘
+
+*Working*: every record is sent. A record that timed out while others were acked means that some partition's
+leader is stuck. The client waits for it, a fresh one gets around it: made first, the old one dropped then.
+*Away*: sends were pending and nothing was acked, or no broker takes a connection. Nothing waits, the answer
+is given at once, and a fresh client is made every second.
+*Proving*: there is a fresh client, and the next record is the probe; until it is acked no other is sent.
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -13,16 +20,21 @@ from typing import Protocol
 from schemas.cloudevents import Headers
 from service.runtime.health import CheckResult, State
 from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
-from service.runtime.kafka.producer import SendResult
+from service.runtime.kafka.producer import BatchDone, Done, SendResult
 from service.runtime.lifecycle import wait_for_stop
 from service.runtime.logging import get_logger
 from service.runtime.metrics import Metrics
 
 _ROUND_S = 1.0
-_PROBE_S = 1.0
+_REACH_S = 1.0
+_PROBE_S = 2.0
+_REPLACE_EVERY_S = 5.0
 _UNREADY_AFTER_FAILURE_S = 10.0
 _BESIDE_THE_BODY = 65_536
 """Bytes of a record that its key, headers and framing may take."""
+
+Published = Callable[[SendResult | None], None]
+"""Told once what became of a record; None: it was not sent, since the broker is away."""
 
 
 class Producer(Protocol):
@@ -30,8 +42,11 @@ class Producer(Protocol):
 
     max_message_bytes: int | None
 
-    async def send(self, key: bytes, value: bytes, headers: Headers) -> SendResult:
-        """Send one record and wait for its ack."""
+    def send(self, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
+        """Send one record; `done` is told what became of it."""
+
+    def watch(self, told: BatchDone) -> None:
+        """Have each batch told of, before its records' senders are."""
 
     async def reachable(self, within_s: float) -> bool:
         """Say whether any broker can be connected to."""
@@ -61,34 +76,76 @@ class Publisher:
         self._deadline_s = deadline_s
         self._clock = clock
         self._producer: Producer | None = None
+        self._proving = False
+        self._probing = False
         self._pending = 0
         self._last_ack = clock()
         self._last_failure: float | None = None
+        self._stuck = False
+        self._replaced_at = clock()
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def publish(self, key: bytes, value: bytes, headers: Headers) -> SendResult | None:
-        """Publish one record; None says that it was not tried, since the broker is away."""
+    def submit(self, key: bytes, value: bytes, headers: Headers, published: Published) -> None:
+        """Send one record; `published` is told what became of it, at the latest at the deadline."""
         producer = self._producer
-        if producer is None:
+        if producer is None or self._probing:
             self._metrics.publish_failures.labels("away").inc()
-            return None
-        began = self._clock()
+            published(None)
+            return
         self._pending += 1
-        try:
-            result = await producer.send(key, value, headers)
-        finally:
-            self._pending -= 1
+        if self._proving:
+            self._probing = True
+            published = self._limited(producer, published)
+        producer.send(key, value, headers, published)
+
+    def _limited(self, producer: Producer, published: Published) -> Published:
+        """Let the probe be answered, and its client be lost, sooner than others."""
+
+        def late() -> None:
+            nonlocal published
+            told, published = published, _forget
+            self._lose(producer, "no record is acknowledged")
+            told(SendResult.TIMED_OUT)
+
+        def tell(result: SendResult | None) -> None:
+            limit.cancel()
+            published(result)
+
+        limit = asyncio.get_running_loop().call_later(_PROBE_S, late)
+        return tell
+
+    async def publish(self, key: bytes, value: bytes, headers: Headers) -> SendResult | None:
+        """Send one record and wait for what became of it; None as for `submit`."""
+        told: asyncio.Future[SendResult | None] = asyncio.get_running_loop().create_future()
+
+        def tell(result: SendResult | None) -> None:
+            if not told.done():
+                told.set_result(result)
+
+        self.submit(key, value, headers, tell)
+        return await told
+
+    def _learn(self, producer: Producer, result: SendResult, records: int, took_s: float) -> None:
+        """Learn from what became of a batch."""
+        self._pending -= records
         now = self._clock()
         if result is SendResult.ACKED:
             self._last_ack = now
-            self._metrics.publish_seconds.observe(now - began)
-            return result
-        self._metrics.publish_failures.labels(result.value).inc()
-        if result is not SendResult.TOO_LARGE:
-            self._last_failure = now
-            if result is SendResult.TIMED_OUT and self._last_ack < began:
-                self._lose(producer, "no ack within the deadline")
-        return result
+            self._metrics.publish_seconds.observe(took_s)
+            if self._proving and producer is self._producer:
+                self._proving = self._probing = False
+                self._work()
+            return
+        self._metrics.publish_failures.labels(result.value).inc(records)
+        if result is SendResult.TOO_LARGE:
+            if producer is self._producer:
+                self._probing = False
+            return
+        self._last_failure = now
+        if self._proving or self._last_ack < now - took_s:
+            self._lose(producer, "no record is acknowledged")
+        elif producer is self._producer and result is SendResult.TIMED_OUT:
+            self._stuck = True
 
     def last_publish(self) -> CheckResult:
         """Answer as a probe: a failed publish makes unready for 10 s, and then traffic may try again."""
@@ -102,6 +159,8 @@ class Publisher:
         while not stop.is_set():
             if self._producer is None:
                 await self._try_to_connect()
+            elif self._stuck and self._clock() - self._replaced_at >= _REPLACE_EVERY_S:
+                await self._try_to_replace(self._producer)
             elif self._pending and self._clock() - self._last_ack >= _ROUND_S:
                 await self._look_for_a_broker(self._producer)
             await wait_for_stop(stop, _ROUND_S)
@@ -134,11 +193,34 @@ class Publisher:
             self.max_body_bytes = min(
                 self.max_body_bytes, max(0, producer.max_message_bytes - _BESIDE_THE_BODY)
             )
+        producer.watch(functools.partial(self._learn, producer))
         self._producer = producer
+        self._stuck = False
+        self._replaced_at = self._clock()
+        if self._proving:
+            self.connection.set(ok=True, state="connected, not proven")
+        else:
+            self._work()
+
+    def _work(self) -> None:
         self._last_ack = self._clock()
         self.connection.set(ok=True, state="connected")
         self._metrics.broker_connected.set(1)
         get_logger().info("broker.connected", max_body_bytes=self.max_body_bytes)
+
+    async def _try_to_replace(self, stuck: Producer) -> None:
+        """Make a fresh client first, then drop the stuck one."""
+        self._replaced_at = self._clock()
+        try:
+            fresh = await self._connect()
+        except KafkaUnavailableError:
+            return
+        if self._producer is not stuck:
+            self._drop(fresh)
+            return
+        get_logger().warning("broker.client_replaced", why="a partition's leader is stuck")
+        self._adopt(fresh)
+        self._drop(stuck)
 
     async def _look_for_a_broker(self, producer: Producer) -> None:
         if not await producer.reachable(_PROBE_S):
@@ -148,9 +230,18 @@ class Publisher:
         if producer is not self._producer:
             return
         self._producer = None
+        self._proving = True
+        self._probing = False
         self._note(why)
         self._metrics.broker_connected.set(0)
+        self._drop(producer)
+
+    def _drop(self, producer: Producer) -> None:
         # What is pending there may still be acked within its deadline.
         task = asyncio.create_task(producer.close(self._deadline_s))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _forget(_result: SendResult | None) -> None:
+    pass

@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from service.runtime.health import CheckResult, State
 from service.runtime.metrics import Metrics
@@ -23,57 +21,25 @@ class Room:
         max_bytes: int = MAX_BODY_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._metrics = metrics
         self._max_requests = max_requests
         self._max_bytes = max_bytes
         self._requests = 0
         self._bytes = 0
         self._state = State(ok=True, state="room for more", clock=clock)
+        metrics.webhooks_in_flight.set_function(lambda: self._requests)
 
     @property
     def overfull(self) -> bool:
         """Whether more is inside than may be."""
         return self._requests > self._max_requests or self._bytes > self._max_bytes
 
+    def count(self, requests: int, size: int) -> None:
+        """Change what is inside."""
+        self._requests += requests
+        self._bytes += size
+
     def probe(self) -> CheckResult:
         """Answer as a probe."""
         full = self._requests >= self._max_requests or self._bytes >= self._max_bytes
         self._state.set(ok=not full, state="overloaded" if full else "room for more")
         return self._state()
-
-    def enter(self) -> "Place":
-        """Count one request in, until its place is left."""
-        return Place(self)
-
-    def count(self, requests: int, size: int) -> None:
-        """Change what is inside."""
-        self._requests += requests
-        self._bytes += size
-        self._metrics.webhooks_in_flight.set(self._requests)
-
-
-class Place:
-    """One request's place; leaving it gives back all that was counted for it."""
-
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self.size = 0
-
-    def __enter__(self) -> Self:
-        self._room.count(1, 0)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._room.count(-1, -self.size)
-
-    def add(self, size: int) -> None:
-        """Count more bytes of this request's body."""
-        self.size += size
-        self._room.count(0, size)
-
-    @property
-    def overfull(self) -> bool:
-        """Whether this request should be turned away."""
-        return self._room.overfull

@@ -4,11 +4,15 @@ The header is `t=SECONDS,v1=HEX[,v1=HEX…][,v0=…]`; a signature is HMAC-SHA25
 the whole secret. Several `v1` stand there while a secret is being rotated; `v0` is not for us.
 """
 
+import hashlib
 import hmac
 import re
 from collections.abc import Sequence
 
 _LONGEST_HEADER = 4096
+_BLOCK = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
 _SECONDS = re.compile(rb"0|[1-9][0-9]{0,11}")
 _SIGNATURE = re.compile(rb"[0-9A-Fa-f]{64}")
 
@@ -18,7 +22,7 @@ class SignatureVerifier:
 
     def __init__(self, secrets: Sequence[tuple[str, bytes]], tolerance_s: float) -> None:
         """Take (name, secret) pairs, where a name may repeat, and the tolerance in both directions."""
-        self._keyed = [(name, hmac.new(secret, digestmod="sha256")) for name, secret in secrets]
+        self._keyed = [(name, *_keyed(secret)) for name, secret in secrets]
         self._tolerance_s = tolerance_s
 
     def verify(self, body: bytes, header: bytes | None, now: float) -> str | None:
@@ -36,15 +40,27 @@ class SignatureVerifier:
         seconds, signatures = parsed
         if abs(now - int(seconds)) > self._tolerance_s:
             return None
-        for name, keyed in self._keyed:
-            mac = keyed.copy()
-            mac.update(seconds + b".")
-            mac.update(body)
+        for name, inner, outer in self._keyed:
+            digest = inner.copy()
+            digest.update(seconds + b".")
+            digest.update(body)
+            mac = outer.copy()
+            mac.update(digest.digest())
             expected = mac.digest()
             # Every comparison is made, so that time tells nothing of which matched.
             if sum(hmac.compare_digest(expected, signature) for signature in signatures):
                 return name
         return None
+
+
+def _keyed(secret: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """Begin HMAC-SHA256 (RFC 2104) with a key, once for all messages: its inner and its outer hash.
+
+    What `hmac` does, without its Python between the two.
+    """
+    key = secret if len(secret) <= _BLOCK else hashlib.sha256(secret).digest()
+    key = key.ljust(_BLOCK, b"\0")
+    return hashlib.sha256(key.translate(_INNER)), hashlib.sha256(key.translate(_OUTER))
 
 
 def _parse(header: bytes | None) -> tuple[bytes, list[bytes]] | None:

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import assert_never
 
+import msgspec
+
 from schemas.cloudevents import Headers, Via, stripe_event_headers, stripe_event_key
 from schemas.stripe_event import NotAStripeEventError, StripeEvent, parse_event
 from service.receiver.signature import SignatureVerifier
@@ -49,8 +51,7 @@ def method_not_allowed(allow: str) -> Answer:
     return _answer("method_not_allowed", 405, {"error": "method_not_allowed"}, allow=allow)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """What a verified webhook becomes on `stripe.events`."""
 
     event: StripeEvent
@@ -60,8 +61,7 @@ class Record:
     headers: Headers
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """A webhook that is answered and not published, and as much as is known of it."""
 
     answer: Answer

@@ -37,13 +37,15 @@ class _Server(uvicorn.Server):
 class HttpListener:
     """One listening socket and the ASGI app behind it."""
 
-    def __init__(self, name: str, app: Any, host: str, port: int) -> None:
+    def __init__(
+        self, name: str, app: Any, host: str, port: int, *, protocol: type[asyncio.Protocol] | None = None
+    ) -> None:
         self._name = name
         self._host = host
         self._asked_port = port
         self._config = uvicorn.Config(
             app,
-            http="httptools",
+            http=protocol or "httptools",
             ws="none",
             lifespan="off",
             log_config=None,

@@ -50,7 +50,7 @@ class Metrics:
         )
         self.publish_seconds = Histogram(
             "offshoot_publish_seconds",
-            "Time from handing a record to Kafka's client to the broker's ack.",
+            "Time from the first record of a batch to the broker's ack.",
             buckets=_PUBLISH_BUCKETS,
             registry=self.registry,
         )

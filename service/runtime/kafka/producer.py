@@ -6,44 +6,34 @@ readers know an event by its id.
 """
 
 import asyncio
-from enum import StrEnum
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RequestTimedOutError
+from aiokafka.errors import KafkaError
 
 from schemas.cloudevents import Headers
 from schemas.topics import MAX_MESSAGE_BYTES
 from service.runtime.kafka.admin import admin_client, read_topics
+from service.runtime.kafka.batches import BatchDone, Batches, Done, SendResult
 from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
 from service.runtime.kafka.stop import stop_client
+
+__all__ = ["BatchDone", "Done", "EventProducer", "SendResult"]
 
 _MAX_BATCH_BYTES = 900_000
 _BATCH_SHARE = 0.9  # of the topic's limit: a batch above it fails with all the records in it
 _METADATA_MAX_AGE_MS = 60_000
-
-
-class SendResult(StrEnum):
-    """What became of one record. Only ACKED says that it is in the topic; none says that it is not."""
-
-    ACKED = "acked"
-    TIMED_OUT = "timed_out"
-    TOO_LARGE = "too_large"
-    FAILED = "failed"
+_STOP_S = 1.0
 
 
 class EventProducer:
     """A connected producer for one topic; made by `connect`, to be closed."""
 
-    def __init__(
-        self, producer: AIOKafkaProducer, topic: str, *, deadline_s: float, max_message_bytes: int | None
-    ) -> None:
+    def __init__(self, producer: AIOKafkaProducer, batches: Batches, max_message_bytes: int | None) -> None:
         self.max_message_bytes = max_message_bytes
         """The topic's own limit; None where the brokers do not let us read it."""
         self._producer = producer
-        self._batch_bytes = _batch_bytes(max_message_bytes or MAX_MESSAGE_BYTES)
-        self._topic = topic
-        self._deadline_s = deadline_s
+        self._batches = batches
 
     @classmethod
     async def connect(
@@ -68,32 +58,28 @@ class EventProducer:
                 producer = _make_producer(options, deadline_s, limit or MAX_MESSAGE_BYTES)
                 try:
                     await producer.start()
-                    await producer.partitions_for(topic)
+                    partitions = len(await producer.partitions_for(topic))
                 except BaseException:
                     await stop_client(producer, 0.2)
                     raise
         except (KafkaError, OSError, TimeoutError) as error:
             raise KafkaUnavailableError(type(error).__name__) from error
-        return cls(producer, topic, deadline_s=deadline_s, max_message_bytes=limit)
+        batches = Batches(
+            producer,
+            topic,
+            partitions=partitions,
+            batch_bytes=_batch_bytes(limit or MAX_MESSAGE_BYTES),
+            deadline_s=deadline_s,
+        )
+        return cls(producer, batches, limit)
 
-    async def send(self, key: bytes, value: bytes, headers: Headers) -> SendResult:
-        """Send one record and wait for its ack, at most for the deadline."""
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                await self._producer.send_and_wait(self._topic, value, key, headers=headers)
-        except (TimeoutError, KafkaTimeoutError, RequestTimedOutError):
-            return SendResult.TIMED_OUT
-        except MessageSizeTooLargeError:
-            # A small record can share the batch, and so the fate, of others.
-            return SendResult.TOO_LARGE if len(value) > self._batch_bytes else SendResult.FAILED
-        except (KafkaError, OSError):
-            return SendResult.FAILED
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            return SendResult.FAILED  # the client was dropped, not we
-        return SendResult.ACKED
+    def send(self, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
+        """Send one record; `done` is told what became of it, at the latest at the deadline."""
+        self._batches.add(key, value, headers, done)
+
+    def watch(self, told: BatchDone) -> None:
+        """Have each batch told of, before its records' senders are."""
+        self._batches.watch = told
 
     async def reachable(self, within_s: float) -> bool:
         """Say whether any broker can be connected to."""
@@ -109,7 +95,8 @@ class EventProducer:
 
     async def close(self, within_s: float) -> None:
         """Give what was handed over so long to be acked, then drop the client."""
-        await stop_client(self._producer, within_s)
+        await self._batches.settle(within_s)
+        await stop_client(self._producer, _STOP_S)
 
 
 async def _message_limit(options: dict[str, Any], topic: str) -> int | None:

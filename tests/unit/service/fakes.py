@@ -1,10 +1,12 @@
 """A Kafka client that does what its test says, for the publisher and what stands on it."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from schemas.cloudevents import Headers
-from service.runtime.kafka.producer import SendResult
+from service.runtime.kafka.producer import BatchDone, Done, SendResult
 
 
 @dataclass
@@ -17,17 +19,37 @@ class FakeProducer:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     sent: list[tuple[bytes, bytes, Headers]] = field(default_factory=list)
     sending: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    answering: set[asyncio.Future[None]] = field(default_factory=set)
+    clock: Callable[[], float] = time.monotonic
+    told: BatchDone = field(default=lambda _result, _records, _took_s: None)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def send(self, key: bytes, value: bytes, headers: Headers) -> SendResult:
+    def send(self, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
         """Answer as told."""
         self.sent.append((key, value, headers))
         self.sending.release()
+        if self.gate.is_set():
+            self._tell(done)
+        else:
+            task = asyncio.ensure_future(self._answer_later(done))
+            self.answering.add(task)
+            task.add_done_callback(self.answering.discard)
+
+    async def _answer_later(self, done: Done) -> None:
+        began = self.clock()
         await self.gate.wait()
-        return self.result
+        self._tell(done, self.clock() - began)
+
+    def watch(self, told: BatchDone) -> None:
+        """Tell of each record as of a batch."""
+        self.told = told
+
+    def _tell(self, done: Done, took_s: float = 0.0) -> None:
+        self.told(self.result, 1, took_s)
+        done(self.result)
 
     async def reachable(self, within_s: float) -> bool:
         """Say as told."""

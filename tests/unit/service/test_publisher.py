@@ -113,7 +113,7 @@ async def test_sends_without_any_ack_for_the_deadline_mean_the_broker_is_away() 
         producer.gate.set()
         assert await waiting is SendResult.TIMED_OUT
         assert await world.publish() is None
-        assert world.publisher.connection().state == "no ack within the deadline"
+        assert world.publisher.connection().state == "no record is acknowledged"
         async with asyncio.timeout(5):
             await producer.closed.wait()
 
