@@ -16,6 +16,7 @@ import httpx
 from deploy.local.process import ChildProcess, accepts_connections, free_ports
 from deploy.stripe_emulator.app import DEFAULT_API_KEY
 
+_LOOPBACK: Final = "127.0.0.1"
 READY_WITHIN_S: Final = 30.0
 STOP_WITHIN_S: Final = 10.0
 
@@ -37,24 +38,24 @@ class Deployment:
         Args:
             folder: for logs and as the working directory, so that no `.env` of the caller's is read.
             database_url: of an empty database.
-            kafka_bootstrap_servers: of a running Kafka.
+            kafka_bootstrap_servers: of a running Kafka; may be set until something needs it.
             topic_prefix: put before every topic.
             settings: more settings, names without `OFFSHOOT_`.
         """
         stripe, http, ops_serve, ops_work = free_ports(4)
         self.http_port = http
-        self.stripe_url = f"http://127.0.0.1:{stripe}"
-        self.webhook_url = f"http://127.0.0.1:{http}/webhooks/stripe"
-        self.serve_ops_url = f"http://127.0.0.1:{ops_serve}"
-        self.work_ops_url = f"http://127.0.0.1:{ops_work}"
+        self.stripe_url = f"http://{_LOOPBACK}:{stripe}"
+        self.webhook_url = f"http://{_LOOPBACK}:{http}/webhooks/stripe"
+        self.serve_ops_url = f"http://{_LOOPBACK}:{ops_serve}"
+        self.work_ops_url = f"http://{_LOOPBACK}:{ops_work}"
         self.database_url = database_url
+        self.kafka_bootstrap_servers = kafka_bootstrap_servers
         self.topic_prefix = topic_prefix
         self.webhook_secrets: dict[str, str] = {}
         self._folder = folder
         self._ports = {"stripe": stripe, "serve": ops_serve, "work": ops_work}
         self._common = {
             "LIVEMODE": "false",
-            "KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap_servers,
             "KAFKA_TOPIC_PREFIX": topic_prefix,
             "KAFKA_REPLICATION_FACTOR": "1",
             "LOG_FORMAT": "json",
@@ -73,10 +74,9 @@ class Deployment:
         """Start everything and wait until all of it is ready."""
         with contextlib.ExitStack() as undo:
             undo.callback(self._undo.close)
-            self._start(self.emulator)
+            self.start_emulator()
             for command in ("migrate", "topics"):
                 self.run(command)
-            self._make_endpoints()
             self.serve = self.start_serve()
             self.work = self.start_work()
             self.wait_ready(self.serve, self.serve_ops_url)
@@ -87,8 +87,19 @@ class Deployment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all processes, the ones that write last."""
+        """End all processes."""
+        self.close()
+
+    def close(self) -> None:
+        """End all processes, the ones that write first. Callable again, also while a thread starts more."""
         self._undo.close()
+
+    def start_emulator(self) -> None:
+        """Start the Stripe emulator, wait until it answers, and have it post its webhooks to `serve`."""
+        self._start(self.emulator)
+        port = self._ports["stripe"]
+        self.emulator.wait_ready(lambda: accepts_connections(port), within_s=READY_WITHIN_S)
+        self._make_endpoints()
 
     def run(self, *command: str) -> None:
         """Run an `offshoot` command to its end; fails as a `ChildError` that shows what it printed."""
@@ -110,6 +121,7 @@ class Deployment:
         """Describe an `offshoot` process with this deployment's settings."""
         secrets = ",".join(f"{each}={secret}" for each, secret in self.webhook_secrets.items())
         settings = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap_servers,
             **self._common,
             "WEBHOOK_SECRETS": secrets,
             "OPS_PORT": str(self._ports.get(name, self._ports["work"])),
@@ -123,6 +135,7 @@ class Deployment:
                 f"{self.stripe_url}/v1/webhook_endpoints",
                 headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"},
                 data={"url": self.webhook_url, "enabled_events[]": "*", "connect": connect},
+                trust_env=False,
             )
             body: dict[str, Any] = answer.raise_for_status().json()
             self.webhook_secrets[name] = body["secret"]
@@ -134,6 +147,7 @@ class Deployment:
             log=self._folder / f"{name}.log",
             env={
                 **inherited,
+                **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),  # all that it speaks to is here
                 "PYTHONPATH": str(Path(__file__).parents[2]),
                 **{f"OFFSHOOT_{key}": value for key, value in settings.items()},
             },
@@ -142,15 +156,13 @@ class Deployment:
         )
 
     def _start(self, child: ChildProcess) -> ChildProcess:
-        child.start()
         self._undo.callback(lambda: child.terminate(within_s=STOP_WITHIN_S))
-        if child is self.emulator:
-            child.wait_ready(lambda: accepts_connections(self._ports["stripe"]), within_s=READY_WITHIN_S)
+        child.start()
         return child
 
 
 def _says_ready(ops_url: str) -> bool:
     try:
-        return httpx.get(f"{ops_url}/readyz").is_success
+        return httpx.get(f"{ops_url}/readyz", trust_env=False).is_success
     except httpx.TransportError:
         return False
