@@ -12,6 +12,7 @@ from service.receiver.intake import Intake
 from service.receiver.protocol import webhook_protocol
 from service.receiver.publisher import Publisher
 from service.receiver.room import Room
+from service.receiver.rotation import RotationWatch
 from service.receiver.signature import SignatureVerifier
 from service.receiver.webhook import Receiver
 from service.runtime.health import Health
@@ -115,6 +116,7 @@ def _make_receiver(settings: ServeSettings) -> Receiver:
         verifier=SignatureVerifier(secrets, settings.webhook_tolerance_s),
         livemode=settings.livemode,
         platform_account=settings.platform_account,
+        on_older_secret=RotationWatch(),
     )
 
 

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 _LONGEST_HEADER = 4096
 _BLOCK = 64
@@ -17,15 +18,30 @@ _SECONDS = re.compile(rb"0|[1-9][0-9]{0,11}")
 _SIGNATURE = re.compile(rb"[0-9A-Fa-f]{64}")
 
 
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which secret signed: the endpoint's name, and whether it is one that a newer of that name follows."""
+
+    endpoint: str
+    older: bool
+
+
 class SignatureVerifier:
     """Knows the secrets of all endpoints; which of them signed is the answer."""
 
     def __init__(self, secrets: Sequence[tuple[str, bytes]], tolerance_s: float) -> None:
-        """Take (name, secret) pairs, where a name may repeat, and the tolerance in both directions."""
-        self._keyed = [(name, *_keyed(secret)) for name, secret in secrets]
+        """Take (name, secret) pairs, and the tolerance in both directions.
+
+        A name may repeat while its secret is being rolled: the last one of a name is the newest. Newer ones
+        are tried first, so that an older one matches only where the newest does not.
+        """
+        newest = dict(secrets)
+        self._keyed = [
+            (Match(name, older=newest[name] != secret), *_keyed(secret)) for name, secret in reversed(secrets)
+        ]
         self._tolerance_s = tolerance_s
 
-    def verify(self, body: bytes, header: bytes | None, now: float) -> str | None:
+    def verify(self, body: bytes, header: bytes | None, now: float) -> Match | None:
         """Say whose secret signed this body, or None: unsigned, malformed, wrong, expired or from the future.
 
         Args:
@@ -40,7 +56,7 @@ class SignatureVerifier:
         seconds, signatures = parsed
         if abs(now - int(seconds)) > self._tolerance_s:
             return None
-        for name, inner, outer in self._keyed:
+        for match, inner, outer in self._keyed:
             digest = inner.copy()
             digest.update(seconds + b".")
             digest.update(body)
@@ -49,7 +65,7 @@ class SignatureVerifier:
             expected = mac.digest()
             # Every comparison is made, so that time tells nothing of which matched.
             if sum(hmac.compare_digest(expected, signature) for signature in signatures):
-                return name
+                return match
         return None
 
 

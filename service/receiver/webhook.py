@@ -1,6 +1,7 @@
 """What to do with a webhook: a decision over its bytes, and the answers that Stripe can get."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -76,6 +77,8 @@ class Receiver:
     verifier: SignatureVerifier
     livemode: bool
     platform_account: str | None
+    on_older_secret: Callable[[str], None]
+    """Told the endpoint's name where only an older of its secrets matched."""
 
     def judge(self, body: bytes, signature: bytes | None, now: float) -> Record | Refused:
         """Say what a whole body of an allowed size is: first the signature, then the payload, then the mode.
@@ -86,9 +89,12 @@ class Receiver:
             now: seconds since the epoch.
 
         """
-        endpoint = self.verifier.verify(body, signature, now)
-        if endpoint is None:
+        match = self.verifier.verify(body, signature, now)
+        if match is None:
             return Refused(BAD_SIGNATURE)
+        if match.older:
+            self.on_older_secret(match.endpoint)
+        endpoint = match.endpoint
         try:
             event = parse_event(body, self.platform_account)
         except NotAStripeEventError:

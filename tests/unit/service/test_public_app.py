@@ -27,6 +27,7 @@ from tests.unit.service.signing import NOW, SECRET, event_body, signature
 
 LIMIT = 4096
 PATH = "/webhooks/stripe"
+OLDER = "whsec_that_is_being_rolled"
 UNAVAILABLE = (503, b'{"error":"unavailable"}')
 
 
@@ -37,14 +38,16 @@ class World:
         self.producer = FakeProducer()
         self.metrics = Metrics()
         self.health = Health()
+        self.older: list[str] = []
         self.ready = State(ok=True, state="fine")
         self.health.add_readiness("it", self.ready)
         self.publisher = Publisher(self._connect, self.metrics, deadline_s=8, max_body_bytes=LIMIT)
         self.intake = Intake(
             receiver=Receiver(
-                verifier=SignatureVerifier([("main", SECRET.encode())], 300),
+                verifier=SignatureVerifier([("main", OLDER.encode()), ("main", SECRET.encode())], 300),
                 livemode=False,
                 platform_account="acct_P",
+                on_older_secret=self.older.append,
             ),
             publisher=self.publisher,
             metrics=self.metrics,
@@ -151,6 +154,16 @@ async def test_no_signature_and_two_signatures(world: World) -> None:
         response = await world.client.post("/webhooks/stripe", content=event_body(), headers=headers)
         assert (response.status_code, response.content) == (400, b'{"error":"signature"}')
     assert world.producer.sent == []
+
+
+async def test_while_only_the_older_secret_signs_somebody_is_told(world: World) -> None:
+    body = event_body()
+    by_older, by_newer = signature(body, secret=OLDER), signature(body)
+    both = by_older + b"," + by_newer.partition(b",")[2]
+    for header in (by_older, by_newer, both):
+        response = await world.client.post(PATH, content=body, headers={b"stripe-signature": header})
+        assert response.status_code == 200
+    assert world.older == ["main"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"not json", event_body(id=""), event_body(livemode=1)])

@@ -165,3 +165,53 @@ async def test_a_client_whose_brokers_take_no_connection_is_lost_before_the_dead
         assert await world.publish() is None
         producer.gate.set()
         await waiting
+
+
+async def test_after_an_outage_one_record_is_the_probe_and_then_all_go() -> None:
+    first, fresh = FakeProducer(SendResult.FAILED), FakeProducer()
+    world = World(first, fresh)
+    async with world.running():
+        world.clock.now += 1
+        assert await world.publish() is SendResult.FAILED
+        await world.has_tried()
+        fresh.gate.clear()
+        probe = asyncio.create_task(world.publish())
+        await fresh.sending.acquire()
+        assert await world.publish() is None
+        fresh.gate.set()
+        assert await probe is SendResult.ACKED
+        assert [await world.publish() for _ in range(2)] == [SendResult.ACKED] * 2
+
+
+async def test_a_probe_that_fails_makes_another_fresh_client() -> None:
+    first, second, third = FakeProducer(SendResult.FAILED), FakeProducer(SendResult.FAILED), FakeProducer()
+    world = World(first, second, third)
+    async with world.running():
+        world.clock.now += 1
+        await world.publish()
+        await world.has_tried()
+        assert await world.publish() is SendResult.FAILED
+        assert await world.publish() is None
+        await world.has_tried()
+        assert await world.publish() is SendResult.ACKED
+        assert len(second.sent) == 1
+
+
+async def test_a_stuck_partition_replaces_the_client_without_an_outage() -> None:
+    """The fresh one is made first; the old one is dropped then, and what it still holds may be acked."""
+    stuck, fresh = FakeProducer(), FakeProducer()
+    world = World(stuck, fresh)
+    async with world.running():
+        stuck.gate.clear()
+        slow = asyncio.create_task(world.publish())
+        await stuck.sending.acquire()
+        world.clock.now += 8
+        stuck.gate.set()
+        assert await world.publish() is SendResult.ACKED
+        stuck.result = SendResult.TIMED_OUT
+        assert await slow is SendResult.TIMED_OUT
+        await world.has_tried()
+        async with asyncio.timeout(5):
+            await stuck.closed.wait()
+        assert await world.publish() is SendResult.ACKED
+        assert len(fresh.sent) == 1
