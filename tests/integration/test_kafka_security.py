@@ -298,12 +298,21 @@ async def test_what_takes_connections_and_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\x06\0\0\0\x01\0\0", b"\0\0\0\x04\0\0\0\x07", b""]
+    "said",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\0\0\0\x06\0\0\0\x01\0\0",  # cut off
+        b"\0\0\0\x0a\0\0\0\x07\0\0\0\0\0\0",  # the answer to another question
+        b"",
+    ],
+    ids=["http", "cut off", "another answer", "nothing"],
 )
 async def test_what_is_no_broker(said: bytes) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1000)
         writer.write(said)
+        if said:
+            await reader.read()  # until the other side leaves
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:

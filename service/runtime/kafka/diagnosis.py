@@ -30,7 +30,6 @@ WITHIN_S: Final = 3.0
 _FIRST_VISIT_S: Final = 1.8
 _NEXT_VISIT_S: Final = 1.0
 _CONNECT_S: Final = 0.8
-_REFUSAL_S: Final = 0.5
 _MOST_BROKERS: Final = 5
 _SERVERS: Final = f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS"
 _PROTOCOL: Final = f"{PREFIX}KAFKA_SECURITY_PROTOCOL"
@@ -146,7 +145,7 @@ class _Visit:
         self._reached = Reached.PROTOCOL
         try:
             async with Link.open(self._address, self._context) as link:
-                await self._shake_hands(link)
+                await link.greet()  # by TLS 1.3 a refused certificate shows only now
                 self._reached = Reached.TLS
                 await self._enter(link)
         except ssl.SSLError as error:
@@ -173,16 +172,6 @@ class _Visit:
         if self._protocol not in spoken:
             is_spoken = " or ".join(spoken)
             raise _Fault(_PROTOCOL, f"is {self._protocol}, but the broker at {{}} speaks {is_spoken}")
-
-    async def _shake_hands(self, link: Link) -> None:
-        try:
-            await link.greet()
-        except (ConnectionError, EOFError):
-            if self._context is None:
-                raise
-            # By TLS 1.3 a refused certificate shows only now; its alert can be lost with what we said.
-            async with asyncio.timeout(_REFUSAL_S), Link.open(self._address, self._context) as silent:
-                await silent.hear_refusal()
 
     async def _enter(self, link: Link) -> None:
         mechanism: str = self._options.get("sasl_mechanism") or ""

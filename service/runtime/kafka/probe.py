@@ -115,10 +115,6 @@ class Link:
         answer = await self._ask(MetadataRequest([]))
         return [(broker[1], broker[2]) for broker in answer.brokers]
 
-    async def hear_refusal(self) -> None:
-        """Say nothing until the broker ends it: its reason is lost where it has not read all that we said."""
-        await self._reader.readexactly(1)
-
     async def _ask(self, question: Any) -> Any:
         try:
             request = question.prepare(self._versions)
@@ -147,7 +143,7 @@ async def protocols_at(address: Address, *, tls_first: bool) -> tuple[str, ...]:
             async with Link.open(address, _anyone() if tls else None) as link:
                 return await _protocols(link, tls=tls)
         except ssl.SSLError as error:
-            if "_ALERT_" in (error.reason or ""):
+            if "_ALERT_" in (error.reason or ""):  # it may ask for a certificate
                 return "SSL", "SASL_SSL"
         except (OSError, EOFError, NotKafkaError):
             continue
@@ -155,14 +151,8 @@ async def protocols_at(address: Address, *, tls_first: bool) -> tuple[str, ...]:
 
 
 async def _protocols(link: Link, *, tls: bool) -> tuple[str, ...]:
-    secure = ("SSL", "SASL_SSL")
-    without_login, with_login = secure if tls else ("PLAINTEXT", "SASL_PLAINTEXT")
-    try:
-        await link.greet()
-    except (OSError, EOFError):
-        if tls:  # it may ask for a certificate
-            return secure
-        raise
+    without_login, with_login = ("SSL", "SASL_SSL") if tls else ("PLAINTEXT", "SASL_PLAINTEXT")
+    await link.greet()
     try:
         return (with_login if await link.wants_login() else without_login,)
     except (OSError, EOFError, NotKafkaError):
