@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import typer
@@ -27,9 +28,9 @@ def story(context: typer.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    fault = _fault()
-    if fault is not None:
-        typer.echo(fault, err=True)
+    reason = fault(sys.platform, installed=_is_installed)
+    if reason is not None:
+        typer.echo(reason, err=True)
         raise typer.Exit(FAILED)
     # Only now: without the packages they stand on, these modules cannot be imported.
     from rich.console import Console  # noqa: PLC0415
@@ -62,13 +63,20 @@ def stripe(
     )
 
 
-def _fault() -> str | None:
-    """Say in a line why this cannot work here, if so."""
-    if sys.platform != _PLATFORM:
-        return (
-            f"offshoot local runs on Linux only, this is {sys.platform}: use a container or virtual machine"
-        )
-    missing = [name for name, module in _EXTRA.items() if importlib.util.find_spec(module) is None]
+def fault(platform: str, *, installed: Callable[[str], bool]) -> str | None:
+    """Say in a line why the story cannot be played here, if so.
+
+    Args:
+        platform: What `sys.platform` says.
+        installed: Whether a module can be imported.
+    """
+    if platform != _PLATFORM:
+        return f"offshoot local runs on Linux only, this is {platform}: use a container or a virtual machine"
+    missing = [name for name, module in _EXTRA.items() if not installed(module)]
     if missing:
         return f"offshoot local needs {', '.join(missing)}: run `make install`, or pip install -e '.[local]'"
     return None
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

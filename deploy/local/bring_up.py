@@ -62,7 +62,7 @@ class BringUp:
 
     def _start_stripe(self) -> str:
         self._deployment.start_emulator()
-        return f"{self._deployment.stripe_url}  (in Stripe's place: no call leaves this machine)"
+        return self._deployment.stripe_url
 
     def _database(self) -> None:
         self._part(self._infrastructure.postgres.version, self._start_postgres)

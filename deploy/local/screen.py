@@ -88,7 +88,7 @@ class Screen:
         """Show, for each account, how it differs from what it should be."""
         for account, faults in found.items():
             if not faults:
-                right = "one customer, one clone of each card, the default set; Kafka says the same"
+                right = "one customer, one clone of each card; Kafka agrees"
                 self._print(Text.assemble(("  ok  ", "green"), _id(account, _ACCOUNT), f"  {right}"))
             for fault in faults:
                 self._print(

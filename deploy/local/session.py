@@ -67,7 +67,9 @@ class _Session:
 
     def run(self) -> int:
         """Do all of it; at the end, however it comes, every process has ended and the folder is gone."""
-        self._screen.heading("Offshoot on this machine, with a real Kafka and a real Postgres")
+        self._screen.heading(
+            "Offshoot on this machine: a real Kafka, a real Postgres, an emulator for Stripe"
+        )
         with Infrastructure() as infrastructure:
             logs = infrastructure.folder / "logs"
             logs.mkdir()
@@ -110,10 +112,10 @@ class _Session:
         ):
             announcements = Announcements(records, self._screen)
             self._screen.heading("The story")
+            self._screen.line(f"Below each act, what other services then read from the topic {topic}:")
             self._screen.line(
-                f"Each result is a record on the Kafka topic {topic}, read as your services would;"
+                "time since the act, state, account, its customer, its clone, of which original."
             )
-            self._screen.line("its time is since the platform's call to Stripe that caused it.")
             accounts, customer, cards = await play(platform, announcements, self._screen)
             right = await judge(platform, announcements, self._screen, accounts=accounts, cards=cards)
             self.status = RIGHT if right else WRONG

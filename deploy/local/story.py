@@ -85,18 +85,18 @@ async def play(
         KafkaUnavailableError: Kafka went away.
         httpx.HTTPError: the emulator refused, or went away.
     """
-    screen.act(1, "The platform connects three accounts. Two may take cards; nothing is known of the third.")
+    screen.act(1, "The platform connects three accounts; two of them may take cards.")
     accounts = first, second, third = [await platform.connect_account() for _ in range(3)]
     for each in (first, second):
         await platform.activate_card_payments(each)
         screen.fact(account=each, note="card_payments active")
-    screen.fact(account=third, note="card_payments not asked for")
+    screen.fact(account=third, note="not yet")
 
-    screen.act(2, f"A customer of the platform names all three in its metadata ({METADATA_KEY}).")
+    screen.act(2, f"A customer of the platform names them in its metadata ({METADATA_KEY}).")
     customer = await platform.new_customer(accounts, name=NAME, email=EMAIL)
     screen.fact(customer=customer, note=NAME)
 
-    screen.act(3, "The customer saves a card on the platform: two accounts get a clone, the third waits.")
+    screen.act(3, "The customer saves a card: two accounts get a clone, the third has to wait.")
     visa = await platform.new_card("tok_visa")
     screen.fact(customer=customer, method=visa.id, note="Visa")
     since = time.monotonic()
@@ -104,13 +104,13 @@ async def play(
     outcomes = {first: _READY, second: _READY, third: _BLOCKED}
     await announcements.until({_key(each, visa): outcomes[each] for each in accounts}, since=since)
 
-    screen.act(4, "Stripe activates card_payments on the third account: its clone is made now.")
+    screen.act(4, "The third account may take cards: its clone is made now.")
     screen.fact(account=third, note="card_payments active")
     since = time.monotonic()
     await platform.activate_card_payments(third)
     await announcements.until({_key(third, visa): _READY}, since=since)
 
-    screen.act(5, "The customer saves a second card: three more clones, on the customers that are there.")
+    screen.act(5, "The customer saves a second card: three more clones, no new customers.")
     mastercard = await platform.new_card("tok_mastercard")
     screen.fact(customer=customer, method=mastercard.id, note="Mastercard")
     since = time.monotonic()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError
 
 from service.runtime.kafka.consumer import Record
 from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
@@ -38,15 +38,17 @@ async def tail(
         TopicMissingError: there is no such topic.
         KafkaUnavailableError: no broker answers in time, or, while reading, the client is of no more use.
     """
-    consumer = AIOKafkaConsumer(topic, **options, **_SETTINGS, client_id=client_id)
+    consumer = AIOKafkaConsumer(**options, **_SETTINGS, client_id=client_id)
     try:
         try:
             async with asyncio.timeout(within_s):
                 await consumer.start()
-        except UnknownTopicOrPartitionError as error:
-            raise TopicMissingError(topic) from error
+                # Asked here: to subscribe to a topic that is not there is to wait for ever.
+                if topic not in await consumer.topics():
+                    raise TopicMissingError(f"there is no topic {topic}")
         except (KafkaError, OSError, TimeoutError) as error:
             raise KafkaUnavailableError(type(error).__name__) from error
+        consumer.subscribe([topic])
         yield _records(consumer)
     finally:
         await stop_client(consumer, _STOP_S)
