@@ -30,6 +30,7 @@ WRONG: Final = 1
 _KAFKA_WITHIN_S: Final = 10.0
 _GLANCE_S: Final = 0.5
 _LOG_LINES_SHOWN: Final = 10
+_PROCESSES: Final = ("stripe", "serve", "work")
 _PLAYING: Final = (StoryError, KafkaUnavailableError, httpx.HTTPError)
 _FAILURES: Final = (ChildError, PostgresError, JarsError, *_PLAYING, OSError)
 
@@ -100,7 +101,7 @@ class _Session:
         try:
             return asyncio.run(self._while_all_run(running, self._tell(deployment, logs)))
         except _PLAYING as error:
-            ends = [_end_of(log) for log in sorted(logs.glob("*.log"))]
+            ends = [_end_of(log) for log in (logs / f"{name}.log" for name in _PROCESSES)]
             raise StoryError("\n".join([_words(error), *filter(None, ends)])) from error
 
     async def _tell(self, deployment: Deployment, logs: Path) -> int:
