@@ -29,6 +29,7 @@ from schemas import topics
 from service.runtime.health import Health
 from service.runtime.kafka.connection import client_options
 from service.runtime.kafka.consumer import GroupReader
+from service.runtime.kafka.diagnosis import diagnose
 from service.runtime.kafka.transactional import TransactionalPublisher
 from service.runtime.lifecycle import (
     HttpListener,
@@ -126,7 +127,13 @@ class _Work:
 
     def _start_lanes(self, supervisor: Supervisor, stop: asyncio.Event) -> None:
         if Lane.INGEST in self._lanes:
-            ingest = IngestLane(self._make_reader, self._projections, self._metrics, reading=self._reading)
+            ingest = IngestLane(
+                self._make_reader,
+                functools.partial(diagnose, self._kafka),
+                self._projections,
+                self._metrics,
+                reading=self._reading,
+            )
             self._health.add_readiness("ingest", ingest.health)
             supervisor.start("ingest", lambda: self._once_migrated(ingest, stop))
         if Lane.RELAY in self._lanes:

@@ -17,6 +17,7 @@ from service.receiver.signature import SignatureVerifier
 from service.receiver.webhook import Receiver
 from service.runtime.health import Health
 from service.runtime.kafka.connection import client_options
+from service.runtime.kafka.diagnosis import diagnose
 from service.runtime.kafka.producer import EventProducer
 from service.runtime.lifecycle import (
     HttpListener,
@@ -129,6 +130,7 @@ def _make_publisher(settings: ServeSettings, kafka_options: dict[str, Any], metr
             deadline_s=settings.publish_timeout_s,
             within_s=_CONNECT_S,
         ),
+        functools.partial(diagnose, kafka_options),
         metrics,
         deadline_s=settings.publish_timeout_s,
         max_body_bytes=settings.webhook_max_body_bytes,

@@ -4,7 +4,7 @@ Stripe is never called here. While Postgres is away the same batch is read again
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from consumers.ingest.batch import Digest, digest
@@ -22,6 +22,7 @@ WAIT_S: Final = 0.5
 START_WITHIN_S: Final = 15.0
 STOP_WITHIN_S: Final = 3.0
 KAFKA_AWAY_PAUSE_S: Final = 1.0
+_AWAY: Final = "Kafka is away"
 STORE_AWAY_PAUSES_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -31,12 +32,14 @@ class IngestLane:
     def __init__(
         self,
         make_reader: Callable[[], GroupReader],
+        diagnose: Callable[[], Awaitable[str]],
         projections: ProjectionStore,
         metrics: Metrics,
         *,
         reading: Reading,
     ) -> None:
         self._make_reader = make_reader
+        self._diagnose = diagnose
         self._projections = projections
         self._metrics = metrics
         self._reading = reading
@@ -50,8 +53,9 @@ class IngestLane:
                 await reader.start(START_WITHIN_S)
                 await self._ingest(reader, stop)
             except KafkaUnavailableError as error:
-                self.health.set(ok=False, state="Kafka is away")
-                get_logger().warning("ingest.kafka_away", error=str(error))
+                if self.health().state != _AWAY:
+                    get_logger().warning("ingest.kafka_away", error=str(error), why=await self._diagnose())
+                self.health.set(ok=False, state=_AWAY)
                 await wait_for_stop(stop, KAFKA_AWAY_PAUSE_S)
             finally:
                 await reader.stop(STOP_WITHIN_S)

@@ -14,7 +14,7 @@ is given at once, and a fresh client is made every second.
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from schemas.cloudevents import Headers
@@ -61,6 +61,7 @@ class Publisher:
     def __init__(
         self,
         connect: Callable[[], Awaitable[Producer]],
+        diagnose: Callable[[], Awaitable[str]],
         metrics: Metrics,
         *,
         deadline_s: float,
@@ -72,6 +73,7 @@ class Publisher:
         self.connection = State(ok=False, state="connecting", clock=clock)
         """A probe: whether there is a client that works."""
         self._connect = connect
+        self._diagnose = diagnose
         self._metrics = metrics
         self._deadline_s = deadline_s
         self._clock = clock
@@ -83,7 +85,7 @@ class Publisher:
         self._last_failure: float | None = None
         self._stuck = False
         self._replaced_at = clock()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
 
     def submit(self, key: bytes, value: bytes, headers: Headers, published: Published) -> None:
         """Send one record; `published` is told what became of it, at the latest at the deadline."""
@@ -170,7 +172,7 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.close(within_s)
-        for task in self._closing:
+        for task in self._beside:
             task.cancel()
 
     async def _try_to_connect(self) -> None:
@@ -179,14 +181,22 @@ class Publisher:
         except TopicMissingError:
             self._note("the topic is missing: run offshoot topics")
         except KafkaUnavailableError:
-            self._note("no broker answers")
+            if self._note("no broker answers"):
+                self._do_beside(self._explain())
         else:
             self._adopt(producer)
 
-    def _note(self, state: str) -> None:
-        if self.connection().state != state:
+    async def _explain(self) -> None:
+        """Say what keeps us out, which the failed connection itself does not."""
+        get_logger().warning("broker.unreachable", why=await self._diagnose())
+
+    def _note(self, state: str) -> bool:
+        """Note that there is no client that works; say whether that is news."""
+        news = self.connection().state != state
+        if news:
             get_logger().warning("broker.away", state=state)
         self.connection.set(ok=False, state=state)
+        return news
 
     def _adopt(self, producer: Producer) -> None:
         if producer.max_message_bytes is not None:
@@ -238,9 +248,12 @@ class Publisher:
 
     def _drop(self, producer: Producer) -> None:
         # What is pending there may still be acked within its deadline.
-        task = asyncio.create_task(producer.close(self._deadline_s))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._do_beside(producer.close(self._deadline_s))
+
+    def _do_beside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
 
 def _forget(_result: SendResult | None) -> None:

@@ -60,3 +60,8 @@ class FakeProducer:
         """Note that it was dropped."""
         del within_s
         self.closed.set()
+
+
+async def unexplained() -> str:
+    """Stand for the diagnosis of a broker that is away."""
+    return "nobody knows"

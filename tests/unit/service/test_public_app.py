@@ -22,7 +22,7 @@ from service.runtime.health import Health, State
 from service.runtime.http import HttpListener
 from service.runtime.kafka.producer import SendResult
 from service.runtime.metrics import Metrics
-from tests.unit.service.fakes import FakeProducer
+from tests.unit.service.fakes import FakeProducer, unexplained
 from tests.unit.service.signing import NOW, SECRET, event_body, signature
 
 LIMIT = 4096
@@ -41,7 +41,9 @@ class World:
         self.older: list[str] = []
         self.ready = State(ok=True, state="fine")
         self.health.add_readiness("it", self.ready)
-        self.publisher = Publisher(self._connect, self.metrics, deadline_s=8, max_body_bytes=LIMIT)
+        self.publisher = Publisher(
+            self._connect, unexplained, self.metrics, deadline_s=8, max_body_bytes=LIMIT
+        )
         self.intake = Intake(
             receiver=Receiver(
                 verifier=SignatureVerifier([("main", OLDER.encode()), ("main", SECRET.encode())], 300),

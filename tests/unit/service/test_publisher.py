@@ -10,7 +10,7 @@ from service.receiver.publisher import Publisher
 from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
 from service.runtime.kafka.producer import SendResult
 from service.runtime.metrics import Metrics
-from tests.unit.service.fakes import FakeProducer
+from tests.unit.service.fakes import FakeProducer, unexplained
 
 
 class Clock:
@@ -31,7 +31,7 @@ class World:
         self.tried = asyncio.Semaphore(0)
         self.metrics = Metrics()
         self.publisher = Publisher(
-            self._connect, self.metrics, deadline_s=8, max_body_bytes=1_048_576, clock=self.clock
+            self._connect, unexplained, self.metrics, deadline_s=8, max_body_bytes=1_048_576, clock=self.clock
         )
         self.stop = asyncio.Event()
 
