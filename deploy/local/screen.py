@@ -88,7 +88,7 @@ class Screen:
         """Show, for each account, how it differs from what it should be."""
         for account, faults in found.items():
             if not faults:
-                right = "one customer, one clone of each card; Kafka agrees"
+                right = "one customer, its clones, its default; Kafka agrees"
                 self._print(Text.assemble(("  ok  ", "green"), _id(account, _ACCOUNT), f"  {right}"))
             for fault in faults:
                 self._print(
@@ -104,6 +104,11 @@ class Screen:
             self._print(
                 Text.assemble("      ", _id(each.account, _ACCOUNT), f"  {figures}  {each.other_reads:>11}")
             )
+        keyless = sum(each.without_key for each in tallies)
+        if keyless:
+            self._print(f"      {keyless} of the writes without an idempotency key", "bold red")
+        else:
+            self._print("      every write with an idempotency key", _DIM)
 
     def failure(self, text: str) -> None:
         """Say what went wrong; what follows the first line is shown as it is."""

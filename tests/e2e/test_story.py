@@ -149,7 +149,7 @@ def test_without_a_terminal_it_plays_the_story_and_ends(temporary: Path) -> None
     assert [ids for state, *ids in states if state == "blocked"] == [
         [third := states[3][1], "-", "capability_inactive", states[3][4]]
     ]
-    assert said.count("one customer, one clone of each card; Kafka agrees") == 3
+    assert said.count("one customer, its clones, its default; Kafka agrees") == 3
     assert f"      {third}       2       4          2         1            0\n" in said
     assert lines[-3] == "OK: 3 accounts, 2 clones on each, as it should be\n"
 
@@ -238,7 +238,7 @@ async def test_a_wrong_end_is_judged_wrong(emulator: str) -> None:
         cards = [Card("pm_1", "print")]
         assert not await judge(platform, nothing, screen, accounts=[account], cards=cards)
     assert f"  NO  {account}  has 0 customers, should have 1\n" in paper.getvalue()
-    assert paper.getvalue().endswith("\nNOT OK: 1 differences, above\n")
+    assert paper.getvalue().endswith("\nNOT OK: it is not as it should be, see above\n")
 
 
 async def test_a_topic_that_is_not_there_cannot_be_read(infrastructure: Infrastructure) -> None:

@@ -89,10 +89,11 @@ def test_without_a_terminal_there_is_nothing_but_text() -> None:
         "  ok  Kafka                 4.2 s   127.0.0.1:9092\n"
         "\n1  An act with [brackets].\n"
         f"                    {ACCOUNT}  active\n"
-        f"  ok  {ACCOUNT}  one customer, one clone of each card; Kafka agrees\n"
+        f"  ok  {ACCOUNT}  one customer, its clones, its default; Kafka agrees\n"
         f"  NO  {CUSTOMER:<21}  is wrong\n"
         "      account                clones  writes  per clone  look-ups  other reads\n"
         f"      {ACCOUNT}       2       4          2         1            0\n"
+        "      every write with an idempotency key\n"
         "\nFAILED: it failed\n"
         "    its log\n"
     )
