@@ -90,7 +90,7 @@ async def play(
     for each in (first, second):
         await platform.activate_card_payments(each)
         screen.fact(account=each, note="card_payments active")
-    screen.fact(account=third, note="not yet")
+    screen.fact(account=third, note="no card_payments yet")
 
     screen.act(2, f"A customer of the platform names them in its metadata ({METADATA_KEY}).")
     customer = await platform.new_customer(accounts, name=NAME, email=EMAIL)
