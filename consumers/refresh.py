@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 
@@ -13,7 +13,7 @@ from consumers.projection.seen import Kind
 from consumers.store.database import Database, StoreError, listen
 from consumers.store.projections import CHANNEL_REFRESH, ProjectionStore, Refresh
 from consumers.stripe_calls import KeyWatch, StripeCalls
-from consumers.stripe_gateway import AccountInvalidError, RefusedError, StripeError
+from consumers.stripe_gateway import AccountInvalidError, RefusedError, Reply, StripeError
 from consumers.waiting import Wake
 from service.runtime.lifecycle import describe_error, wait_for_stop
 from service.runtime.logging import get_logger
@@ -23,6 +23,7 @@ AT_ONCE: Final = 8
 LOOK_EVERY_S: Final = 1.0
 STORE_AWAY_PAUSE_S: Final = 1.0
 NOT_FOUND: Final = "resource_missing"
+_T = TypeVar("_T")
 
 
 class RefreshLane:
@@ -82,7 +83,7 @@ class RefreshLane:
             # Its refresh_at lies ahead already: it is read again then.
             log.warning("refresh.failed", error=str(error), request_id=error.request_id)
             self._metrics.readings.labels(refresh.kind, "failed").inc()
-        except msgspec.ValidationError:
+        except msgspec.MsgspecError:
             log.error("refresh.unreadable")  # noqa: TRY400 -- a traceback would quote the object
             self._metrics.readings.labels(refresh.kind, "unreadable").inc()
         else:
@@ -97,7 +98,7 @@ class RefreshLane:
                 return await self._read_account(refresh, read_at)
             case Kind.CUSTOMER:
                 reply = await self._calls.make("read_customer", lambda: stripe.read_customer(refresh.id))
-                customer = msgspec.convert(reply.object, objects.Customer)
+                customer = _shaped(reply, objects.Customer)
                 customer_seen = objects.customer_seen(
                     customer,
                     read_at,
@@ -109,7 +110,7 @@ class RefreshLane:
                 reply = await self._calls.make(
                     "read_payment_method", lambda: stripe.read_payment_method(refresh.id)
                 )
-                method = msgspec.convert(reply.object, objects.PaymentMethod)
+                method = _shaped(reply, objects.PaymentMethod)
                 method_seen = objects.payment_method_seen(method, read_at)
                 return await self._projections.apply_payment_method_reading(method_seen, refresh.claimed)
         assert_never(refresh.kind)
@@ -120,7 +121,7 @@ class RefreshLane:
             reply = await self._calls.make(
                 "read_account", lambda: self._calls.stripe.read_account(refresh.id)
             )
-            capabilities = msgspec.convert(reply.object, objects.Account).capabilities
+            capabilities = _shaped(reply, objects.Account).capabilities or {}
         except AccountInvalidError:
             capabilities = None
         except RefusedError as error:
@@ -130,3 +131,7 @@ class RefreshLane:
         return await self._projections.apply_account_reading(
             refresh.id, read_at, refresh.claimed, capabilities
         )
+
+
+def _shaped(reply: Reply, shape: type[_T]) -> _T:
+    return objects.decode(msgspec.json.encode(reply.object), shape)

@@ -6,7 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from consumers.store.limiter import Limiter
-from consumers.stripe_gateway import KeyRefusedError, OutcomeUnknownError, Reply, StripeError, StripeGateway
+from consumers.stripe_gateway import (
+    KeyRefusedError,
+    NotExecutedError,
+    OutcomeUnknownError,
+    Reply,
+    StripeError,
+    StripeGateway,
+)
 from consumers.waiting import either
 from service.runtime.health import State
 from service.runtime.lifecycle import wait_for_stop
@@ -28,6 +35,11 @@ class KeyWatch:
         self._usable = asyncio.Event()
         self._refused = asyncio.Event()
         self.health = State(ok=False, state="not asked yet")
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the last that Stripe said of the key was no."""
+        return self._refused.is_set()
 
     def refused(self) -> None:
         """Note a 401: everything stops, and an alarm is raised."""
@@ -59,6 +71,8 @@ class KeyWatch:
             self.refused()
             return PROBE_EVERY_S
         except StripeError as error:
+            if self.is_refused and isinstance(error, (OutcomeUnknownError, NotExecutedError)):
+                return PROBE_EVERY_S  # that says nothing of the key
             # Stripe is away, or will not list accounts to this key: calls may be tried.
             self._accept()
             answered = not isinstance(error, OutcomeUnknownError)
@@ -90,6 +104,8 @@ class StripeCalls:
             StripeError: as the gateway does; a refused key has then stopped all lanes.
         """
         await self._limiter.take()
+        if self._watch.is_refused:
+            raise KeyRefusedError("the key was refused before")
         began = time.monotonic()
         outcome = "succeeded"
         try:

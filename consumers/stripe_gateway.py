@@ -165,30 +165,33 @@ def _on(account: str | None) -> stripe.RequestOptions:
     return {"stripe_account": account} if account else {}
 
 
-def _translated(error: stripe.StripeError) -> StripeError:
+def _translated(error: stripe.StripeError) -> StripeError:  # noqa: PLR0911 -- a row for each class
     # The SDK leaves `code` out of some classes, while `error.error.code` has it.
     code = error.code or (error.error.code if error.error is not None else None)
     status, request_id = error.http_status, error.request_id
+    summary = f"{status} {code or type(error).__name__}"
     if status is None:
         return OutcomeUnknownError(type(error).__name__)
-    summary = f"{status} {code or type(error).__name__}"
-    if status == 401:  # noqa: PLR2004 -- HTTP's own numbers, here and below
+    if status in (409, 429):
+        return NotExecutedError(summary, request_id)
+    if status >= 500:  # noqa: PLR2004 -- HTTP's own numbers, here and below
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        stored = headers.get("idempotent-replayed") == "true"
+        return OutcomeUnknownError(summary, request_id, stored=stored)
+    if status < 400 or error.error is None:  # noqa: PLR2004
+        # Cut short, or not Stripe's: a proxy's page says nothing of what Stripe did.
+        return OutcomeUnknownError(summary, request_id)
+    if status == 401:  # noqa: PLR2004
         return KeyRefusedError(summary, request_id)
     if status == 403:  # noqa: PLR2004
         kind = AccountInvalidError if code == "account_invalid" else PermissionMissingError
         return kind(summary, request_id)
-    if status in (409, 429):
-        return NotExecutedError(summary, request_id)
-    if status >= 500:  # noqa: PLR2004
-        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-        stored = headers.get("idempotent-replayed") == "true"
-        return OutcomeUnknownError(summary, request_id, stored=stored)
     details = error.error
     return RefusedError(
         summary,
         request_id,
         status=status,
         code=code,
-        decline_code=details.decline_code if details is not None else None,
+        decline_code=details.decline_code,
         consumed="previously used" in (error.user_message or ""),
     )

@@ -79,7 +79,10 @@ class MethodFacts:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A write as it was recorded: a repeat sends exactly this. `stored_error`: Stripe keeps a 500 for it."""
+    """A write as it was recorded: a repeat sends exactly this, for the generation it was begun for.
+
+    `stored_error`: Stripe keeps a 500 for it.
+    """
 
     platform_payment_method_id: str
     step: Step
@@ -89,6 +92,7 @@ class Intent:
     parameters: Mapping[str, Any]
     first_tried_at: datetime
     stored_error: bool = False
+    generation: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ CAPABILITIES: Final[dict[str, tuple[str, ...]]] = {
 https://docs.stripe.com/payments/payment-methods/connect and https://docs.stripe.com/connect/account-capabilities
 """
 
+_AWAY: Final = Reason.ACCOUNT_DISCONNECTED
+
 KEY_GOOD_FOR: Final = timedelta(hours=23)
 """Stripe forgets an idempotency key after 24 h: past this a repeat might do it twice."""
 
@@ -113,7 +115,7 @@ def _actions(share: ShareFacts, policy: Policy, now: datetime) -> Iterator[Actio
         absent = None if intent is not None else _why_absent(share, method)
         if absent is not None:
             yield from _announce_absent(method, absent)
-        elif _failed(method) and (intent is None or exhausted):
+        elif _gone(method) or (_failed(method) and (intent is None or exhausted)):
             continue
         else:
             yield from _go_on(share, method, intent, now, exhausted=exhausted)
@@ -143,6 +145,16 @@ def _attached(method: MethodFacts) -> bool:
     return method.clone is not None and method.clone.recovery_point is RecoveryPoint.ATTACHED
 
 
+def _gone(method: MethodFacts) -> bool:
+    """Attached once, and found or told to be there no more: it stays so until somebody takes it up."""
+    return _attached(method) and method.clone is not None and method.clone.state is State.ABSENT
+
+
+def _unverified(method: MethodFacts) -> bool:
+    """Attached when the account went away: what is there now only Stripe knows, and it is asked first."""
+    return _attached(method) and method.clone is not None and method.clone.reason is _AWAY
+
+
 def _failed(method: MethodFacts) -> bool:
     return method.clone is not None and method.clone.state is State.FAILED
 
@@ -152,14 +164,19 @@ def _go_on(
 ) -> Iterator[Action]:
     closed = _why_closed(share.account, method.type)
     if isinstance(closed, Reason):
-        yield from _announce(method, State.BLOCKED, closed)
-    elif exhausted and not _attached(method):
-        yield from _announce(method, State.FAILED, Reason.RETRIES_EXHAUSTED)
+        if not (closed is Reason.CAPABILITY_INACTIVE and _unverified(method)):
+            yield from _announce(method, State.BLOCKED, closed)
     elif closed is LookUpAccount:
         yield LookUpAccount()
+    elif intent is not None and exhausted:
+        yield from _announce(method, State.FAILED, Reason.RETRIES_EXHAUSTED)
     elif intent is not None:
         yield _settle(method, intent, now)
-    elif share.open_intent is None:
+    elif share.open_intent is not None:
+        # Another's write is first: its outcome must be known before anything else is written.
+        if not _attached(method) and (method.clone is None or method.clone.state is State.BLOCKED):
+            yield Announce(method, State.PENDING, None)
+    else:
         yield from _next_step(share, method)
 
 
@@ -169,7 +186,8 @@ def _why_closed(account: AccountFacts, method_type: str) -> Reason | type[LookUp
         return Reason.ACCOUNT_DISCONNECTED
     if account.refused:
         return Reason.ACCOUNT_UNKNOWN
-    if any(account.capabilities.get(name) == "active" for name in CAPABILITIES[method_type]):
+    needed = CAPABILITIES.get(method_type)
+    if needed is None or any(account.capabilities.get(name) == "active" for name in needed):
         return None
     return Reason.CAPABILITY_INACTIVE if account.known else LookUpAccount
 
@@ -190,8 +208,7 @@ def _next_step(share: ShareFacts, method: MethodFacts) -> Iterator[Action]:
         yield Write(method, Step.CLONE)
     elif clone.recovery_point is RecoveryPoint.CLONED:
         yield Write(method, Step.ATTACH if share.connected_customer_id is not None else Step.CREATE_CUSTOMER)
-    elif clone.state is State.BLOCKED and clone.reason is Reason.ACCOUNT_DISCONNECTED:
-        # The account was away: what is there now only Stripe knows.
+    elif _unverified(method):
         yield ReadClone(method, clone.connected_payment_method_id, None)
     elif clone.state in (State.PENDING, State.BLOCKED):
         yield Announce(method, State.READY, None)

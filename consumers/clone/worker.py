@@ -110,7 +110,7 @@ class ShareWorker:
 
     async def _postpone(self, share: ShareFacts, later: _Later) -> Ending:
         delay_s = later.delay_s or _delay_s(share.attempts)
-        await self._tools.shares.postpone(self._lease, delay_s)
+        await self._tools.shares.postpone(self._lease, share.mark, delay_s)
         self._log.warning(
             "share.postponed",
             account=share.account.id,
@@ -165,6 +165,7 @@ class ShareWorker:
                 idempotency_key=intents.idempotency_key(self._tools.installation, share, step, about, epoch),
                 parameters=intents.parameters(share, method, step),
                 first_tried_at=self._tools.now(),
+                generation=method.generation,
             )
             await recording.plan_clone(method, intent.first_tried_at)
             await recording.open_intent(intent)
@@ -216,7 +217,9 @@ class ShareWorker:
             await recording.conclude_intent(Outcome.SUCCEEDED, reply.request_id)
             match intent.step:
                 case Step.CLONE:
-                    await recording.cloned(method, str(reply.object["id"]), reply.request_id)
+                    await recording.cloned(
+                        method, intent.generation, str(reply.object["id"]), reply.request_id
+                    )
                 case Step.CREATE_CUSTOMER:
                     await recording.connected_customer(str(reply.object["id"]), _clone_id(method))
                     await recording.attached(method, reply.request_id)

@@ -4,109 +4,110 @@ The newest `as_of` wins; within one second Stripe's events have no order, so two
 contradiction, settled by reading. Detached, deleted are sticky.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 from consumers.projection.seen import AccountSeen, CustomerSeen, Hint, Kind, PaymentMethodSeen, Seen
+
+ONE_SECOND: Final = timedelta(seconds=1)
+"""How finely Stripe tells the time of an event."""
 
 
 @dataclass(slots=True)
 class Projection:
-    """One row per object, and the objects that must be read because what was heard is in doubt."""
+    """One row per object; and the objects in doubt, each with the second after which an event settles it."""
 
     customers: dict[str, CustomerSeen] = field(default_factory=dict)
     payment_methods: dict[str, PaymentMethodSeen] = field(default_factory=dict)
     accounts: dict[str, AccountSeen] = field(default_factory=dict)
-    doubtful: set[tuple[Kind, str]] = field(default_factory=set)
+    doubtful: dict[tuple[Kind, str], datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
         return bool(self.customers or self.payment_methods or self.accounts or self.doubtful)
 
+    def doubt(self, kind: Kind, id_: str, as_of: datetime) -> None:
+        """Put an object in doubt, unless it is by something later already."""
+        self.doubtful[kind, id_] = max(as_of, self.doubtful.get((kind, id_), as_of))
+
+    def settle(self, kind: Kind, id_: str, as_of: datetime) -> None:
+        """Take the doubt back if what was seen is later."""
+        if (doubted := self.doubtful.get((kind, id_))) is not None and doubted < as_of:
+            del self.doubtful[kind, id_]
+
 
 def fold(batch: Iterable[Seen]) -> Projection:
-    """Fold what was seen, in the order it arrived, to one row per object."""
+    """Fold what was seen to one row per object: by seconds, and within one as it arrived."""
     rows = Projection()
-    hints: list[Hint] = []
-    for seen in batch:
+    for seen in sorted(batch, key=lambda each: each.as_of):
         match seen:
             case CustomerSeen():
-                _customer(rows, seen)
+                _take(rows, Kind.CUSTOMER, rows.customers, seen, _customer)
             case PaymentMethodSeen():
-                _payment_method(rows, seen)
+                _take(rows, Kind.PAYMENT_METHOD, rows.payment_methods, seen, _payment_method)
             case AccountSeen():
-                _account(rows, seen)
-            case Hint():
-                hints.append(seen)
-    for hint in hints:
-        arrived = _rows_of(rows, hint.kind).get(hint.id)
-        if arrived is None or arrived.as_of < hint.as_of:
-            rows.doubtful.add((hint.kind, hint.id))
+                _take(rows, Kind.ACCOUNT, rows.accounts, seen, _account)
+            case Hint(kind=kind, id=id_, as_of=as_of):
+                if id_ not in _seen_in(rows, kind, as_of):
+                    # Its snapshot twin is of the same second, and settles it.
+                    rows.doubt(kind, id_, as_of - ONE_SECOND)
     return rows
 
 
-def _rows_of(
-    rows: Projection, kind: Kind
-) -> Mapping[str, CustomerSeen] | Mapping[str, PaymentMethodSeen] | Mapping[str, AccountSeen]:
-    match kind:
-        case Kind.CUSTOMER:
-            return rows.customers
-        case Kind.PAYMENT_METHOD:
-            return rows.payment_methods
-        case Kind.ACCOUNT:
-            return rows.accounts
+def _seen_in(rows: Projection, kind: Kind, as_of: datetime) -> set[str]:
+    tables: dict[Kind, Mapping[str, CustomerSeen | PaymentMethodSeen | AccountSeen]] = {
+        Kind.CUSTOMER: rows.customers,
+        Kind.PAYMENT_METHOD: rows.payment_methods,
+        Kind.ACCOUNT: rows.accounts,
+    }
+    return {id_ for id_, row in tables[kind].items() if row.as_of >= as_of}
 
 
-def _customer(rows: Projection, seen: CustomerSeen) -> None:
-    had = rows.customers.get(seen.id)
+_Row = TypeVar("_Row", CustomerSeen, PaymentMethodSeen, AccountSeen)
+
+
+def _take(
+    rows: Projection,
+    kind: Kind,
+    table: dict[str, _Row],
+    seen: _Row,
+    merged: Callable[[_Row, _Row], tuple[_Row, bool]],
+) -> None:
+    had = table.get(seen.id)
     if had is None:
-        rows.customers[seen.id] = seen
-        return
-    newer, older = (seen, had) if seen.as_of >= had.as_of else (had, seen)
-    if seen.as_of == had.as_of and seen != had:
-        rows.doubtful.add((Kind.CUSTOMER, seen.id))
-    elif seen.as_of > had.as_of:
-        rows.doubtful.discard((Kind.CUSTOMER, seen.id))
-    rows.customers[seen.id] = replace(newer, deleted=newer.deleted or older.deleted)
+        table[seen.id] = seen
+    else:
+        table[seen.id], contradicts = merged(had, seen)
+        if contradicts and had.as_of == seen.as_of:
+            rows.doubt(kind, seen.id, seen.as_of)
+    rows.settle(kind, seen.id, seen.as_of)
 
 
-def _payment_method(rows: Projection, seen: PaymentMethodSeen) -> None:
-    had = rows.payment_methods.get(seen.id)
-    if had is None:
-        rows.payment_methods[seen.id] = seen
-        return
-    newer, older = (seen, had) if seen.as_of >= had.as_of else (had, seen)
-    detached = newer.detached or older.detached
-    same = replace(seen, detached=detached) == replace(had, detached=detached)
-    if seen.as_of == had.as_of and not same:
-        rows.doubtful.add((Kind.PAYMENT_METHOD, seen.id))
-    elif seen.as_of > had.as_of:
-        rows.doubtful.discard((Kind.PAYMENT_METHOD, seen.id))
-    rows.payment_methods[seen.id] = replace(
-        newer, detached=detached, customer_id=newer.customer_id or older.customer_id
+def _customer(had: CustomerSeen, seen: CustomerSeen) -> tuple[CustomerSeen, bool]:
+    row = replace(seen, deleted=seen.deleted or had.deleted)
+    return row, row != replace(had, deleted=row.deleted)
+
+
+def _payment_method(had: PaymentMethodSeen, seen: PaymentMethodSeen) -> tuple[PaymentMethodSeen, bool]:
+    row = replace(
+        seen, detached=seen.detached or had.detached, customer_id=seen.customer_id or had.customer_id
     )
+    return row, row != replace(had, detached=row.detached)
 
 
-def _account(rows: Projection, seen: AccountSeen) -> None:
+def _account(had: AccountSeen, seen: AccountSeen) -> tuple[AccountSeen, bool]:
     """A whole account replaces, a part is laid over; both keep what only the other told."""
-    had = rows.accounts.get(seen.id)
-    if had is None:
-        rows.accounts[seen.id] = seen
-        return
-    newer, older = (seen, had) if seen.as_of >= had.as_of else (had, seen)
-    if seen.as_of == had.as_of and _contradict(seen, had):
-        rows.doubtful.add((Kind.ACCOUNT, seen.id))
-    rows.accounts[seen.id] = AccountSeen(
+    shared = had.capabilities.keys() & seen.capabilities.keys()
+    contradicts = any(had.capabilities[name] != seen.capabilities[name] for name in shared)
+    if None not in (had.connected, seen.connected) and had.connected != seen.connected:
+        contradicts = True
+    row = AccountSeen(
         id=seen.id,
-        as_of=newer.as_of,
-        capabilities=newer.capabilities if newer.whole else {**older.capabilities, **newer.capabilities},
-        whole=newer.whole or older.whole,
-        connected=older.connected if newer.connected is None else newer.connected,
+        as_of=seen.as_of,
+        capabilities=seen.capabilities if seen.whole else {**had.capabilities, **seen.capabilities},
+        whole=seen.whole or had.whole,
+        connected=had.connected if seen.connected is None else seen.connected,
     )
-
-
-def _contradict(one: AccountSeen, other: AccountSeen) -> bool:
-    shared = one.capabilities.keys() & other.capabilities.keys()
-    if any(one.capabilities[name] != other.capabilities[name] for name in shared):
-        return True
-    return None not in (one.connected, other.connected) and one.connected != other.connected
+    return row, contradicts

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -29,15 +29,15 @@ class Customer(msgspec.Struct, frozen=True):
 
     id: str
     deleted: bool = False
-    metadata: dict[str, str] = {}
-    invoice_settings: InvoiceSettings = InvoiceSettings()
+    metadata: dict[str, str] | None = None
+    invoice_settings: InvoiceSettings | None = None
     name: str | None = None
     email: str | None = None
     phone: str | None = None
     description: str | None = None
     address: dict[str, Any] | None = None
     shipping: dict[str, Any] | None = None
-    preferred_locales: list[str] = []
+    preferred_locales: list[str] | None = None
 
 
 class PaymentMethod(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class PaymentMethod(msgspec.Struct, frozen=True):
     type: str
     customer: str | None = None
     billing_details: dict[str, Any] | None = None
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
     card: dict[str, Any] | None = None
     us_bank_account: dict[str, Any] | None = None
 
@@ -56,7 +56,7 @@ class Account(msgspec.Struct, frozen=True):
     """An `account` of API v1."""
 
     id: str
-    capabilities: dict[str, str] = {}
+    capabilities: dict[str, str] | None = None
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -67,16 +67,30 @@ class Capability(msgspec.Struct, frozen=True):
     status: str
 
 
+_T = TypeVar("_T")
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def decode(raw: bytes, shape: type[_T]) -> _T:
+    """Read one of the shapes above from JSON, without the character U+0000, which Postgres cannot hold.
+
+    Raises:
+        msgspec.DecodeError: it has not that shape.
+    """
+    return msgspec.json.decode(_NUL.sub(rb"\1", raw) if b"\\u0000" in raw else raw, type=shape)
+
+
 def customer_seen(
     customer: Customer, as_of: datetime, *, metadata_key: str, profile_fields: Iterable[str]
 ) -> CustomerSeen:
     """Say what a customer object says: the accounts it names, its default method, its profile."""
     fields = {name: getattr(customer, name) for name in profile_fields}
+    settings = customer.invoice_settings
     return CustomerSeen(
         id=customer.id,
         as_of=as_of,
-        granted_accounts=granted_accounts(customer.metadata, metadata_key),
-        default_payment_method_id=customer.invoice_settings.default_payment_method,
+        granted_accounts=granted_accounts(customer.metadata or {}, metadata_key),
+        default_payment_method_id=settings.default_payment_method if settings is not None else None,
         profile=_without_empty(fields),
         deleted=customer.deleted,
     )
@@ -105,7 +119,7 @@ def payment_method_seen(
         customer_id=method.customer or detached_from,
         type=method.type,
         content_hash=content_hash(method),
-        opted_out=method.metadata.get("offshoot") == "never",
+        opted_out=(method.metadata or {}).get("offshoot") == "never",
         detached=detached,
     )
 
@@ -139,7 +153,7 @@ def _without_empty(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def account_seen(account: Account, as_of: datetime) -> AccountSeen:
     """Say what an account object says: every capability it has."""
-    return AccountSeen(id=account.id, as_of=as_of, capabilities=account.capabilities, whole=True)
+    return AccountSeen(id=account.id, as_of=as_of, capabilities=account.capabilities or {}, whole=True)
 
 
 def capability_seen(capability: Capability, as_of: datetime) -> AccountSeen:

@@ -81,7 +81,7 @@ class _Observer:
 
 
 def _customer(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
-    customer = msgspec.json.decode(event.object, type=objects.Customer)
+    customer = objects.decode(event.object, objects.Customer)
     if event.type.endswith(".deleted"):
         customer = msgspec.structs.replace(customer, deleted=True)
     return objects.customer_seen(
@@ -95,7 +95,7 @@ class _Previous(msgspec.Struct, frozen=True):
 
 def _payment_method(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
     del reading
-    method = msgspec.json.decode(event.object, type=objects.PaymentMethod)
+    method = objects.decode(event.object, objects.PaymentMethod)
     previous = msgspec.json.decode(event.previous_attributes or b"{}", type=_Previous)
     return objects.payment_method_seen(
         method,
@@ -107,12 +107,12 @@ def _payment_method(event: StripeEvent, as_of: datetime, reading: Reading) -> Se
 
 def _account(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
     del reading
-    return objects.account_seen(msgspec.json.decode(event.object, type=objects.Account), as_of)
+    return objects.account_seen(objects.decode(event.object, objects.Account), as_of)
 
 
 def _capability(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
     del reading
-    return objects.capability_seen(msgspec.json.decode(event.object, type=objects.Capability), as_of)
+    return objects.capability_seen(objects.decode(event.object, objects.Capability), as_of)
 
 
 def _access(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:

@@ -14,9 +14,6 @@ from consumers.store.database import Connection, Database, load_queries
 SETTLE: Final = timedelta(seconds=2)
 """How long a doubt waits for the object to arrive by itself before it is read at Stripe."""
 
-CLOCK_SKEW: Final = timedelta(seconds=60)
-"""How far our clock may be from Stripe's: an event this little newer than a reading may be older."""
-
 CHANNEL_REFRESH: Final = "offshoot_refresh"
 """Notified when something must be read at once."""
 
@@ -88,7 +85,7 @@ class ProjectionStore:
         await self._apply_customers(connection, rows.customers.values(), changed)
         await self._apply_payment_methods(connection, rows.payment_methods.values(), changed)
         await self._doubt(connection, rows)
-        return await self._make_due(connection, changed, followed=list(rows.customers))
+        return await self._make_due(connection, changed)
 
     async def _lock(self, connection: Connection, rows: Projection) -> None:
         customers, accounts, methods = _ids(rows)
@@ -110,9 +107,7 @@ class ProjectionStore:
     ) -> None:
         rows = list(seen)
         if rows:
-            query = self._queries.apply_customers(
-                connection, **_customer_arrays(rows), clock_skew=CLOCK_SKEW, settle=SETTLE
-            )
+            query = self._queries.apply_customers(connection, **_customer_arrays(rows), settle=SETTLE)
             changed.customers.update([row["id"] async for row in query if row["changed"]])
 
     async def _apply_payment_methods(
@@ -125,15 +120,19 @@ class ProjectionStore:
             connection,
             **_method_arrays(rows),
             detached=[row.detached for row in rows],
-            clock_skew=CLOCK_SKEW,
             settle=SETTLE,
         )
         changed.customers.update(
             [row["customer_id"] async for row in query if row["changed"] and row["customer_id"] is not None]
         )
-        await self._queries.doubt_unknown_customers(
-            connection, ids=sorted({row.customer_id for row in rows if row.customer_id}), settle=SETTLE
-        )
+        await self._doubt_unknown_owners(connection, rows)
+
+    async def _doubt_unknown_owners(
+        self, connection: Connection, methods: Iterable[PaymentMethodSeen]
+    ) -> None:
+        """A method's customer that was never seen is read, unless its event arrives meanwhile."""
+        owners = sorted({method.customer_id for method in methods if method.customer_id})
+        await self._queries.doubt_unknown_customers(connection, ids=owners, settle=SETTLE)
 
     async def _apply_accounts(
         self, connection: Connection, seen: Iterable[AccountSeen], changed: _Changed
@@ -147,27 +146,27 @@ class ProjectionStore:
                 capabilities=[_json(row.capabilities) for row in rows],
                 whole=[row.whole for row in rows],
                 connected=[row.connected for row in rows],
-                clock_skew=CLOCK_SKEW,
                 settle=SETTLE,
             )
             changed.accounts.update([row["id"] async for row in query if row["changed"]])
 
     async def _doubt(self, connection: Connection, rows: Projection) -> None:
         for kind in Kind:
-            ids = sorted(id_ for doubted, id_ in rows.doubtful if doubted is kind)
-            if ids:
-                await getattr(self._queries, f"doubt_{kind}s")(connection, ids=ids, settle=SETTLE)
-
-    async def _make_due(self, connection: Connection, changed: _Changed, followed: list[str]) -> int:
-        due = 0
-        if followed:
-            due += await _count(self._queries.follow_grants(connection, customers=followed))
-        if changed.customers or changed.accounts:
-            due += await _count(
-                self._queries.mark_shares(
-                    connection, customers=sorted(changed.customers), accounts=sorted(changed.accounts)
+            doubts = sorted((id_, as_of) for (each, id_), as_of in rows.doubtful.items() if each is kind)
+            if doubts:
+                ids, as_of = zip(*doubts, strict=True)
+                await getattr(self._queries, f"doubt_{kind}s")(
+                    connection, ids=list(ids), as_of=list(as_of), settle=SETTLE
                 )
-            )
+
+    async def _make_due(self, connection: Connection, changed: _Changed) -> int:
+        if not changed.customers and not changed.accounts:
+            return 0
+        touched = {"customers": sorted(changed.customers), "accounts": sorted(changed.accounts)}
+        async for _ in self._queries.lock_shares(connection, **touched):
+            pass
+        due = await _count(self._queries.follow_grants(connection, customers=touched["customers"]))
+        due += await _count(self._queries.mark_shares(connection, **touched))
         if due:
             await self._queries.announce_due(connection)
         return due
@@ -196,7 +195,7 @@ class ProjectionStore:
             await self._lock(connection, Projection(customers={seen.id: seen}))
             query = self._queries.read_customers(connection, **_customer_arrays([seen]), claimed=claimed)
             changed = {row["id"] async for row in query if row["changed"]}
-            return await self._make_due(connection, _Changed(changed, set()), followed=[seen.id])
+            return await self._make_due(connection, _Changed(changed, set()))
 
     async def apply_payment_method_reading(self, seen: PaymentMethodSeen, claimed: datetime) -> int:
         """Write what reading a method showed, unless it changed since `claimed`; return the shares due."""
@@ -206,7 +205,8 @@ class ProjectionStore:
             changed = {
                 row["customer_id"] async for row in query if row["changed"] and row["customer_id"] is not None
             }
-            return await self._make_due(connection, _Changed(changed, set()), followed=[])
+            await self._doubt_unknown_owners(connection, [seen])
+            return await self._make_due(connection, _Changed(changed, set()))
 
     async def apply_account_reading(
         self, account: str, read_at: datetime, claimed: datetime, capabilities: dict[str, str] | None
@@ -221,7 +221,7 @@ class ProjectionStore:
                 capabilities=_json(capabilities) if capabilities is not None else None,
             )
             changed = {row["id"] async for row in query if row["changed"]}
-            return await self._make_due(connection, _Changed(set(), changed), followed=[])
+            return await self._make_due(connection, _Changed(set(), changed))
 
 
 def _ids(rows: Projection) -> tuple[set[str], set[str], set[str]]:

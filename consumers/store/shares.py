@@ -128,13 +128,14 @@ class ShareStore:
                 connection, share_id=lease.share_id, lease_token=lease.token, mark=mark
             )
 
-    async def postpone(self, lease: Lease, delay_s: float) -> None:
-        """Come back later: a transient failure."""
+    async def postpone(self, lease: Lease, mark: int, delay_s: float) -> None:
+        """Come back later after a transient failure; at once, if it was marked since it was loaded."""
         async with self._database.connection() as connection:
             await self._queries.postpone_share(
                 connection,
                 share_id=lease.share_id,
                 lease_token=lease.token,
+                mark=mark,
                 delay=timedelta(seconds=delay_s),
             )
 
@@ -184,6 +185,7 @@ class Recording:
             epoch=intent.epoch,
             idempotency_key=intent.idempotency_key,
             parameters=msgspec.json.encode(intent.parameters).decode(),
+            generation=intent.generation,
             now=intent.first_tried_at,
         )
 
@@ -192,7 +194,7 @@ class Recording:
         await self._queries.conclude_intent(
             self._connection, share_id=self._share_id, outcome=outcome, stripe_request_id=request_id
         )
-        if outcome is not Outcome.REFUSED:
+        if outcome is Outcome.SUCCEEDED:
             await self._queries.step_succeeded(self._connection, share_id=self._share_id)
 
     async def note_stored_error(self, request_id: str | None) -> None:
@@ -201,14 +203,16 @@ class Recording:
             self._connection, share_id=self._share_id, stripe_request_id=request_id
         )
 
-    async def cloned(self, method: MethodFacts, clone_id: str, request_id: str | None) -> None:
-        """Recovery point `cloned`."""
+    async def cloned(
+        self, method: MethodFacts, generation: int, clone_id: str, request_id: str | None
+    ) -> None:
+        """Recovery point `cloned`; the generation is that of the write, which may be an old one's repeat."""
         await self._queries.record_cloned(
             self._connection,
             share_id=self._share_id,
             platform_payment_method_id=method.id,
             connected_payment_method_id=clone_id,
-            generation=method.generation,
+            generation=generation,
             stripe_request_id=request_id,
         )
 
@@ -320,6 +324,7 @@ def _intent(row: Any) -> Intent:
         parameters=_json(row["parameters"]),
         first_tried_at=row["first_tried_at"].astimezone(UTC),
         stored_error=row["stored_error"],
+        generation=row["generation"],
     )
 
 

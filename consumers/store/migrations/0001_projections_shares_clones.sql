@@ -17,7 +17,9 @@ CREATE TABLE offshoot.account (
     -- Our clock just before the newest reading was sent; null when never read.
     read_at         timestamptz,
     -- When to read it at Stripe, since what was heard is in doubt; null otherwise.
-    refresh_at      timestamptz
+    refresh_at      timestamptz,
+    -- An event later than this settles the doubt; null where any does, or there is none.
+    doubt_as_of     timestamptz
 );
 
 -- A platform customer.
@@ -34,7 +36,8 @@ CREATE TABLE offshoot.customer (
     known                     boolean NOT NULL DEFAULT false,
     as_of                     timestamptz,
     read_at                   timestamptz,
-    refresh_at                timestamptz
+    refresh_at                timestamptz,
+    doubt_as_of               timestamptz
 );
 
 -- A platform payment method.
@@ -56,6 +59,7 @@ CREATE TABLE offshoot.payment_method (
     as_of        timestamptz,
     read_at      timestamptz,
     refresh_at   timestamptz,
+    doubt_as_of  timestamptz,
     CHECK (NOT known OR (type IS NOT NULL AND content_hash IS NOT NULL))
 );
 -- Serves load_methods: the methods of a share's customer.
@@ -153,6 +157,8 @@ CREATE TABLE offshoot.intent (
     idempotency_key            text NOT NULL UNIQUE CHECK (length(idempotency_key) BETWEEN 1 AND 255),
     -- Exactly what is sent; json, not jsonb, to keep it letter by letter.
     parameters                 json NOT NULL,
+    -- Of the platform method, when the write was begun.
+    generation                 integer NOT NULL CHECK (generation >= 1),
     first_tried_at             timestamptz NOT NULL,
     -- succeeded; refused: a definite no; void: read at Stripe that it did nothing. Null: not known yet.
     outcome                    text CHECK (outcome IN ('succeeded', 'refused', 'void')),

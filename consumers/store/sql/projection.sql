@@ -1,7 +1,10 @@
 -- name: remember_events(ids, created, types)
 -- Note the events of a batch; return those not noted before. It filters repeats, correctness never rests on it.
+-- In one order, so that two members that note the same events wait for each other instead of deadlocking.
 INSERT INTO offshoot.inbox (id, created, type)
-SELECT DISTINCT * FROM unnest(:ids::text[], :created::timestamptz[], :types::text[])
+SELECT DISTINCT ON (id, created) id, created, type
+FROM unnest(:ids::text[], :created::timestamptz[], :types::text[]) AS e (id, created, type)
+ORDER BY id, created
 ON CONFLICT DO NOTHING
 RETURNING id, created;
 
@@ -31,35 +34,46 @@ INSERT INTO offshoot.payment_method (id)
 SELECT unnest(:ids::text[]) ORDER BY 1
 ON CONFLICT DO NOTHING;
 
--- name: apply_customers(ids, as_of, granted_accounts, defaults, profiles, deleted, clock_skew, settle)
+-- name: apply_customers(ids, as_of, granted_accounts, defaults, profiles, deleted, settle)
 -- Write what was seen of customers, where it is not older than what is known; return those that changed.
--- In doubt (same second, or an event from about the time of a reading, and another content) it is read again.
+-- In doubt it is read again: another content in the same second, or by an event older than the last reading,
+-- which then is not written either. Deleted is sticky.
 WITH seen AS (
-    SELECT * FROM unnest(
+    SELECT id, as_of, deleted, default_payment_method_id, profile::jsonb AS profile,
+        string_to_array(granted_accounts, ',') AS granted_accounts
+    FROM unnest(
         :ids::text[], :as_of::timestamptz[], :granted_accounts::text[], :defaults::text[],
         :profiles::text[], :deleted::boolean[]
     ) AS s (id, as_of, granted_accounts, default_payment_method_id, profile, deleted)
-), ready AS (
-    SELECT id, as_of, deleted, default_payment_method_id, profile::jsonb AS profile,
-        string_to_array(granted_accounts, ',') AS granted_accounts
-    FROM seen
+), compared AS (
+    SELECT s.*,
+        (c.as_of IS NULL OR s.as_of >= c.as_of) AS newer,
+        coalesce(s.as_of < date_trunc('second', c.read_at), false) AS before_reading,
+        NOT s.deleted AND (c.granted_accounts, c.default_payment_method_id, c.profile)
+            IS DISTINCT FROM (s.granted_accounts, s.default_payment_method_id, s.profile) AS differs
+    FROM seen AS s JOIN offshoot.customer AS c USING (id)
+), judged AS (
+    SELECT *, newer AND NOT before_reading AS applies FROM compared
 )
 UPDATE offshoot.customer AS c
-SET granted_accounts = r.granted_accounts,
-    default_payment_method_id = r.default_payment_method_id,
-    profile = CASE WHEN r.deleted THEN c.profile ELSE r.profile END,
-    deleted_at = coalesce(c.deleted_at, CASE WHEN r.deleted THEN r.as_of END),
+SET granted_accounts = CASE WHEN s.applies THEN s.granted_accounts ELSE c.granted_accounts END,
+    default_payment_method_id = CASE WHEN s.applies THEN s.default_payment_method_id ELSE c.default_payment_method_id END,
+    profile = CASE WHEN s.applies AND NOT s.deleted THEN s.profile ELSE c.profile END,
+    deleted_at = coalesce(c.deleted_at, CASE WHEN s.deleted THEN s.as_of END),
     known = true,
-    as_of = r.as_of,
+    as_of = greatest(c.as_of, s.as_of),
     refresh_at = CASE
-        WHEN (r.as_of = c.as_of OR r.as_of <= c.read_at + :clock_skew::interval)
-            AND (c.granted_accounts, c.default_payment_method_id, c.profile)
-                IS DISTINCT FROM (r.granted_accounts, r.default_payment_method_id, r.profile)
-            AND NOT r.deleted
-        THEN now() + :settle::interval
+        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = c.as_of) THEN now() + :settle::interval
+        WHEN s.applies AND s.as_of > coalesce(c.doubt_as_of, '-infinity') THEN NULL
+        ELSE c.refresh_at
+    END,
+    doubt_as_of = CASE
+        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = c.as_of) THEN s.as_of
+        WHEN s.applies AND s.as_of > coalesce(c.doubt_as_of, '-infinity') THEN NULL
+        ELSE c.doubt_as_of
     END
-FROM ready AS r
-WHERE c.id = r.id AND (c.as_of IS NULL OR r.as_of >= c.as_of)
+FROM judged AS s
+WHERE c.id = s.id AND (s.newer OR (s.deleted AND c.deleted_at IS NULL))
 RETURNING c.id,
     (old.granted_accounts, old.default_payment_method_id, old.deleted_at IS NULL, old.known)
         IS DISTINCT FROM (new.granted_accounts, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
@@ -81,7 +95,8 @@ SET granted_accounts = string_to_array(s.granted_accounts, ','),
     deleted_at = coalesce(c.deleted_at, CASE WHEN s.deleted THEN s.read_at END),
     known = true,
     read_at = s.read_at,
-    refresh_at = NULL
+    refresh_at = NULL,
+    doubt_as_of = NULL
 FROM seen AS s
 WHERE c.id = s.id AND c.refresh_at = :claimed
 RETURNING c.id,
@@ -89,34 +104,43 @@ RETURNING c.id,
         IS DISTINCT FROM (new.granted_accounts, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
     AS changed;
 
--- name: apply_payment_methods(ids, as_of, customers, types, hashes, opted_out, detached, clock_skew, settle)
--- Write what was seen of methods; detached is sticky whatever its age, the rest only if not older.
+-- name: apply_payment_methods(ids, as_of, customers, types, hashes, opted_out, detached, settle)
+-- As apply_customers; detached is sticky whatever the age of the event.
 WITH seen AS (
     SELECT * FROM unnest(
         :ids::text[], :as_of::timestamptz[], :customers::text[], :types::text[],
         :hashes::bytea[], :opted_out::boolean[], :detached::boolean[]
     ) AS s (id, as_of, customer_id, type, content_hash, opted_out, detached)
 ), compared AS (
-    SELECT s.*, (p.as_of IS NULL OR s.as_of >= p.as_of) AS newer
+    SELECT s.*,
+        (p.as_of IS NULL OR s.as_of >= p.as_of) AS newer,
+        coalesce(s.as_of < date_trunc('second', p.read_at), false) AS before_reading,
+        p.known AND (p.customer_id, p.type, p.content_hash, p.opted_out)
+            IS DISTINCT FROM (coalesce(s.customer_id, p.customer_id), s.type, s.content_hash, s.opted_out) AS differs
     FROM seen AS s JOIN offshoot.payment_method AS p USING (id)
+), judged AS (
+    SELECT *, newer AND NOT before_reading AS applies FROM compared
 )
 UPDATE offshoot.payment_method AS p
-SET customer_id = CASE WHEN s.newer THEN coalesce(s.customer_id, p.customer_id) ELSE coalesce(p.customer_id, s.customer_id) END,
-    type = CASE WHEN s.newer THEN s.type ELSE p.type END,
-    content_hash = CASE WHEN s.newer THEN s.content_hash ELSE p.content_hash END,
-    generation = p.generation + CASE WHEN s.newer AND p.content_hash <> s.content_hash THEN 1 ELSE 0 END,
-    opted_out = CASE WHEN s.newer THEN s.opted_out ELSE p.opted_out END,
+SET customer_id = CASE WHEN s.applies THEN coalesce(s.customer_id, p.customer_id) ELSE coalesce(p.customer_id, s.customer_id) END,
+    type = CASE WHEN s.applies OR NOT p.known THEN s.type ELSE p.type END,
+    content_hash = CASE WHEN s.applies OR NOT p.known THEN s.content_hash ELSE p.content_hash END,
+    generation = p.generation + CASE WHEN s.applies AND p.content_hash <> s.content_hash THEN 1 ELSE 0 END,
+    opted_out = CASE WHEN s.applies OR NOT p.known THEN s.opted_out ELSE p.opted_out END,
     detached_at = coalesce(p.detached_at, CASE WHEN s.detached THEN s.as_of END),
     known = true,
     as_of = greatest(p.as_of, s.as_of),
     refresh_at = CASE
-        WHEN NOT s.newer THEN p.refresh_at
-        WHEN (s.as_of = p.as_of OR s.as_of <= p.read_at + :clock_skew::interval)
-            AND (p.customer_id, p.type, p.content_hash, p.opted_out)
-                IS DISTINCT FROM (s.customer_id, s.type, s.content_hash, s.opted_out)
-        THEN now() + :settle::interval
+        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = p.as_of) THEN now() + :settle::interval
+        WHEN s.applies AND s.as_of > coalesce(p.doubt_as_of, '-infinity') THEN NULL
+        ELSE p.refresh_at
+    END,
+    doubt_as_of = CASE
+        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = p.as_of) THEN s.as_of
+        WHEN s.applies AND s.as_of > coalesce(p.doubt_as_of, '-infinity') THEN NULL
+        ELSE p.doubt_as_of
     END
-FROM compared AS s
+FROM judged AS s
 WHERE p.id = s.id AND (s.newer OR (s.detached AND p.detached_at IS NULL))
 RETURNING p.id, p.customer_id,
     (old.customer_id, old.content_hash, old.opted_out, old.detached_at IS NULL)
@@ -140,7 +164,8 @@ SET customer_id = coalesce(s.customer_id, p.customer_id),
     detached_at = coalesce(p.detached_at, CASE WHEN s.customer_id IS NULL THEN s.read_at END),
     known = true,
     read_at = s.read_at,
-    refresh_at = NULL
+    refresh_at = NULL,
+    doubt_as_of = NULL
 FROM seen AS s
 WHERE p.id = s.id AND p.refresh_at = :claimed
 RETURNING p.id, p.customer_id,
@@ -148,42 +173,58 @@ RETURNING p.id, p.customer_id,
         IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL)
     AS changed;
 
--- name: apply_accounts(ids, as_of, capabilities, whole, connected, clock_skew, settle)
--- Write what was seen of accounts: a whole one replaces, a part is laid over, an older one only fills in.
+-- name: apply_accounts(ids, as_of, capabilities, whole, connected, settle)
+-- Write what was seen of accounts: a whole one replaces, a part is laid over, an older one fills in what was never
+-- heard. Capabilities come by different partitions, so one that is heard late and differs puts the account in doubt;
+-- only a whole account settles that. A part that comes during a reading has the account read once more.
 WITH seen AS (
-    SELECT * FROM unnest(
+    SELECT id, as_of, capabilities::jsonb AS capabilities, whole, connected FROM unnest(
         :ids::text[], :as_of::timestamptz[], :capabilities::text[], :whole::boolean[], :connected::boolean[]
     ) AS s (id, as_of, capabilities, whole, connected)
 ), compared AS (
-    SELECT s.id, s.as_of, s.capabilities::jsonb AS capabilities, s.whole, s.connected,
-        (a.as_of IS NULL OR s.as_of >= a.as_of) AS newer
+    SELECT s.*,
+        (a.as_of IS NULL OR s.as_of >= a.as_of) AS newer,
+        coalesce(s.as_of < date_trunc('second', a.read_at), false) AS before_reading,
+        coalesce(s.connected AND a.disconnected_at IS NOT NULL, false) AS regains,
+        CASE
+            WHEN a.known AND s.whole THEN a.capabilities <> s.capabilities
+            WHEN a.known THEN NOT a.capabilities @> s.capabilities
+            ELSE NOT (s.capabilities || a.capabilities) @> s.capabilities
+        END OR coalesce(s.connected <> (a.disconnected_at IS NULL), false) AS differs
     FROM seen AS s JOIN offshoot.account AS a USING (id)
+), judged AS (
+    SELECT *, newer AND NOT before_reading AS applies,
+        differs AND (NOT newer OR before_reading) AS late
+    FROM compared
 )
 UPDATE offshoot.account AS a
 SET capabilities = CASE
-        WHEN s.newer AND s.connected AND a.disconnected_at IS NOT NULL THEN s.capabilities
-        WHEN NOT s.newer THEN s.capabilities || a.capabilities
-        WHEN s.whole THEN s.capabilities
-        ELSE a.capabilities || s.capabilities
+        WHEN s.applies AND (s.whole OR s.regains) THEN s.capabilities
+        WHEN s.applies THEN a.capabilities || s.capabilities
+        WHEN a.known THEN a.capabilities
+        ELSE s.capabilities || a.capabilities
     END,
     -- Access regained: everything is looked at afresh.
-    known = CASE WHEN s.newer AND s.connected AND a.disconnected_at IS NOT NULL THEN false ELSE a.known OR s.whole END,
+    known = CASE WHEN s.applies AND s.regains THEN s.whole ELSE a.known OR s.whole END,
     refused_at = NULL,
     disconnected_at = CASE
-        WHEN NOT s.newer OR s.connected IS NULL THEN a.disconnected_at
+        WHEN NOT s.applies OR s.connected IS NULL THEN a.disconnected_at
         WHEN NOT s.connected THEN coalesce(a.disconnected_at, s.as_of)
     END,
     as_of = greatest(a.as_of, s.as_of),
     refresh_at = CASE
-        WHEN s.newer
-            AND (s.as_of = a.as_of OR s.as_of <= a.read_at + :clock_skew::interval)
-            AND (NOT a.capabilities @> s.capabilities OR s.connected IS DISTINCT FROM (a.disconnected_at IS NULL) AND s.connected IS NOT NULL)
-        THEN now() + :settle::interval
-        WHEN s.newer AND s.whole THEN NULL
+        WHEN (s.late AND a.known) OR (s.differs AND s.as_of = a.as_of) THEN now() + :settle::interval
+        WHEN s.applies AND s.whole AND s.as_of > coalesce(a.doubt_as_of, '-infinity') THEN NULL
+        WHEN a.refresh_at IS NOT NULL AND NOT s.whole THEN now() + :settle::interval
         ELSE a.refresh_at
+    END,
+    doubt_as_of = CASE
+        WHEN (s.late AND a.known) OR (s.differs AND s.as_of = a.as_of) THEN greatest(a.doubt_as_of, s.as_of)
+        WHEN s.applies AND s.whole AND s.as_of > coalesce(a.doubt_as_of, '-infinity') THEN NULL
+        ELSE a.doubt_as_of
     END
-FROM compared AS s
-WHERE a.id = s.id AND (s.newer OR NOT a.known)
+FROM judged AS s
+WHERE a.id = s.id AND (s.newer OR NOT a.known OR s.late)
 RETURNING a.id,
     (old.capabilities, old.known, old.refused_at IS NULL, old.disconnected_at IS NULL)
         IS DISTINCT FROM (new.capabilities, new.known, new.refused_at IS NULL, new.disconnected_at IS NULL)
@@ -199,24 +240,34 @@ SET capabilities = coalesce(:capabilities::jsonb, a.capabilities),
         WHEN :capabilities::jsonb IS NULL AND a.known THEN coalesce(a.disconnected_at, :read_at::timestamptz)
     END,
     read_at = :read_at::timestamptz,
-    refresh_at = NULL
+    refresh_at = NULL,
+    doubt_as_of = NULL
 WHERE a.id = :id AND a.refresh_at = :claimed
 RETURNING a.id,
     (old.capabilities, old.known, old.refused_at IS NULL, old.disconnected_at IS NULL)
         IS DISTINCT FROM (new.capabilities, new.known, new.refused_at IS NULL, new.disconnected_at IS NULL)
     AS changed;
 
--- name: doubt_accounts(settle, ids)!
--- Something changed, but not what: read them soon, unless they arrive meanwhile.
-UPDATE offshoot.account SET refresh_at = least(refresh_at, now() + :settle::interval) WHERE id = ANY (:ids::text[]);
+-- name: doubt_accounts(ids, as_of, settle)!
+-- Something changed, but not what: read them soon, unless something later than as_of arrives meanwhile.
+UPDATE offshoot.account AS o
+SET refresh_at = least(o.refresh_at, now() + :settle::interval), doubt_as_of = greatest(o.doubt_as_of, d.as_of)
+FROM unnest(:ids::text[], :as_of::timestamptz[]) AS d (id, as_of)
+WHERE o.id = d.id;
 
--- name: doubt_customers(settle, ids)!
+-- name: doubt_customers(ids, as_of, settle)!
 -- As doubt_accounts.
-UPDATE offshoot.customer SET refresh_at = least(refresh_at, now() + :settle::interval) WHERE id = ANY (:ids::text[]);
+UPDATE offshoot.customer AS o
+SET refresh_at = least(o.refresh_at, now() + :settle::interval), doubt_as_of = greatest(o.doubt_as_of, d.as_of)
+FROM unnest(:ids::text[], :as_of::timestamptz[]) AS d (id, as_of)
+WHERE o.id = d.id;
 
--- name: doubt_payment_methods(settle, ids)!
+-- name: doubt_payment_methods(ids, as_of, settle)!
 -- As doubt_accounts.
-UPDATE offshoot.payment_method SET refresh_at = least(refresh_at, now() + :settle::interval) WHERE id = ANY (:ids::text[]);
+UPDATE offshoot.payment_method AS o
+SET refresh_at = least(o.refresh_at, now() + :settle::interval), doubt_as_of = greatest(o.doubt_as_of, d.as_of)
+FROM unnest(:ids::text[], :as_of::timestamptz[]) AS d (id, as_of)
+WHERE o.id = d.id;
 
 -- name: want_account(id)!
 -- A share waits for an account never seen whole: read it at once, unless somebody is reading it already.
@@ -228,42 +279,43 @@ UPDATE offshoot.customer SET refresh_at = coalesce(refresh_at, now() + :settle::
 WHERE id = ANY (:ids::text[]) AND NOT known;
 
 -- name: follow_grants(customers)
--- Make the shares that these customers' metadata names, and take the grant from those named no more.
+-- Make the shares that these customers' metadata names, and take the grant from those named no more. Shares that
+-- are there are locked in id order before.
 WITH named AS (
     SELECT c.id AS customer_id, unnest(c.granted_accounts) AS account_id
     FROM offshoot.customer AS c
     WHERE c.id = ANY (:customers::text[]) AND c.deleted_at IS NULL
-), granted AS (
-    INSERT INTO offshoot.share AS s (customer_id, account_id, granted_by_metadata, mark, due_at)
-    SELECT customer_id, account_id, true, 1, now() FROM named ORDER BY 1, 2
-    ON CONFLICT (customer_id, account_id) DO UPDATE
-    SET granted_by_metadata = true, mark = s.mark + 1, due_at = least(s.due_at, now())
-    WHERE NOT s.granted_by_metadata
-    RETURNING id
-), held AS (
-    SELECT s.id FROM offshoot.share AS s
-    WHERE s.customer_id = ANY (:customers::text[]) AND s.granted_by_metadata
-        AND NOT EXISTS (SELECT FROM named AS n WHERE n.customer_id = s.customer_id AND n.account_id = s.account_id)
-    ORDER BY s.id FOR NO KEY UPDATE
-), withdrawn AS (
+), followed AS (
     UPDATE offshoot.share AS s
-    SET granted_by_metadata = false, mark = s.mark + 1, due_at = least(s.due_at, now())
-    FROM held WHERE s.id = held.id
+    SET granted_by_metadata = NOT s.granted_by_metadata, mark = s.mark + 1, due_at = least(s.due_at, now())
+    WHERE s.customer_id = ANY (:customers::text[]) AND s.granted_by_metadata <> EXISTS (
+        SELECT FROM named AS n WHERE n.customer_id = s.customer_id AND n.account_id = s.account_id
+    )
+    RETURNING s.id
+), made AS (
+    INSERT INTO offshoot.share AS s (customer_id, account_id, granted_by_metadata, mark, due_at)
+    SELECT n.customer_id, n.account_id, true, 1, now() FROM named AS n
+    WHERE NOT EXISTS (
+        SELECT FROM offshoot.share AS s WHERE s.customer_id = n.customer_id AND s.account_id = n.account_id
+    )
+    ORDER BY 1, 2
+    ON CONFLICT (customer_id, account_id) DO NOTHING
     RETURNING s.id
 )
-SELECT (SELECT count(*) FROM granted) + (SELECT count(*) FROM withdrawn) AS marked;
+SELECT (SELECT count(*) FROM followed) + (SELECT count(*) FROM made) AS marked;
+
+-- name: lock_shares(customers, accounts)
+-- In id order, so that two batches that touch the same shares wait for each other instead of deadlocking.
+SELECT id FROM offshoot.share
+WHERE customer_id = ANY (:customers::text[]) OR account_id = ANY (:accounts::text[])
+ORDER BY id FOR NO KEY UPDATE;
 
 -- name: mark_shares(customers, accounts)
--- Something changed for these customers or accounts: every share of theirs is due. Locked in id order, so
--- that two batches that touch the same shares wait for each other instead of deadlocking.
-WITH held AS (
-    SELECT id FROM offshoot.share
-    WHERE customer_id = ANY (:customers::text[]) OR account_id = ANY (:accounts::text[])
-    ORDER BY id FOR NO KEY UPDATE
-), marked AS (
+-- Something changed for these customers or accounts: every share of theirs is due. Locked before.
+WITH marked AS (
     UPDATE offshoot.share AS s
     SET mark = s.mark + 1, due_at = least(s.due_at, now())
-    FROM held WHERE s.id = held.id
+    WHERE s.customer_id = ANY (:customers::text[]) OR s.account_id = ANY (:accounts::text[])
     RETURNING s.id
 )
 SELECT count(*) AS marked FROM marked;
@@ -272,7 +324,7 @@ SELECT count(*) AS marked FROM marked;
 -- Take objects whose reading is due; refresh_at moves ahead, so that a reader that dies is followed by another,
 -- and its new value is what the reading must find unchanged.
 WITH accounts_due AS (
-    SELECT id FROM offshoot.account WHERE refresh_at <= now() ORDER BY refresh_at LIMIT :limit
+    SELECT id FROM offshoot.account WHERE refresh_at <= now() AND disconnected_at IS NULL ORDER BY refresh_at LIMIT :limit
     FOR NO KEY UPDATE SKIP LOCKED
 ), accounts AS (
     UPDATE offshoot.account AS o SET refresh_at = now() + :again::interval
@@ -298,7 +350,7 @@ SELECT * FROM accounts UNION ALL SELECT * FROM customers UNION ALL SELECT * FROM
 -- name: next_refresh()$
 -- Seconds until the next reading is due; null when none waits.
 SELECT extract(epoch FROM min(at) - now())::float8 FROM (
-    SELECT min(refresh_at) AS at FROM offshoot.account WHERE refresh_at IS NOT NULL
+    SELECT min(refresh_at) AS at FROM offshoot.account WHERE refresh_at IS NOT NULL AND disconnected_at IS NULL
     UNION ALL SELECT min(refresh_at) FROM offshoot.customer WHERE refresh_at IS NOT NULL
     UNION ALL SELECT min(refresh_at) FROM offshoot.payment_method WHERE refresh_at IS NOT NULL
 ) AS waiting;

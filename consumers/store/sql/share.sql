@@ -36,7 +36,8 @@ ORDER BY p.id IS NOT DISTINCT FROM :default_id DESC, p.as_of, p.id;
 
 -- name: load_open_intent(share_id)^
 -- The write whose outcome is not known yet, if there is one.
-SELECT platform_payment_method_id, step, object, epoch, idempotency_key, parameters, first_tried_at, stored_error
+SELECT platform_payment_method_id, step, object, epoch, idempotency_key, parameters, generation, first_tried_at,
+    stored_error
 FROM offshoot.intent
 WHERE share_id = :share_id AND outcome IS NULL;
 
@@ -56,12 +57,12 @@ INSERT INTO offshoot.clone (share_id, platform_payment_method_id, generation, oc
 VALUES (:share_id, :platform_payment_method_id, :generation, :now)
 ON CONFLICT (share_id, platform_payment_method_id) DO NOTHING;
 
--- name: record_intent(share_id, platform_payment_method_id, step, object, epoch, idempotency_key, parameters, now)!
+-- name: record_intent(share_id, platform_payment_method_id, step, object, epoch, idempotency_key, parameters, generation, now)!
 -- Before a write is sent.
 INSERT INTO offshoot.intent (
-    share_id, platform_payment_method_id, step, object, epoch, idempotency_key, parameters, first_tried_at
+    share_id, platform_payment_method_id, step, object, epoch, idempotency_key, parameters, generation, first_tried_at
 ) VALUES (
-    :share_id, :platform_payment_method_id, :step, :object, :epoch, :idempotency_key, :parameters, :now
+    :share_id, :platform_payment_method_id, :step, :object, :epoch, :idempotency_key, :parameters, :generation, :now
 );
 
 -- name: conclude_intent(outcome, stripe_request_id, share_id)!
@@ -113,11 +114,11 @@ SET lease_end = NULL, attempts = 0, failing_since = NULL,
     due_at = CASE WHEN mark = :mark THEN NULL ELSE least(due_at, now()) END
 WHERE id = :share_id AND lease_token = :lease_token;
 
--- name: postpone_share(delay, share_id, lease_token)!
--- A transient failure: due again later.
+-- name: postpone_share(mark, delay, share_id, lease_token)!
+-- A transient failure: due again later, or at once if it was marked meanwhile.
 UPDATE offshoot.share
 SET lease_end = NULL, attempts = attempts + 1, failing_since = coalesce(failing_since, now()),
-    due_at = now() + :delay::interval
+    due_at = CASE WHEN mark = :mark THEN now() + :delay::interval ELSE least(due_at, now()) END
 WHERE id = :share_id AND lease_token = :lease_token;
 
 -- name: release_share(share_id, lease_token)!

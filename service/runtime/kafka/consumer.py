@@ -110,7 +110,7 @@ class GroupReader:
             raise KafkaUnavailableError(type(error).__name__) from error
         if not self._may_take.is_set():
             by_partition = {}  # a rebalance began meanwhile: their next owner reads them
-        batch = Batch([_record(message) for messages in by_partition.values() for message in messages])
+        batch = Batch([record_of(message) for messages in by_partition.values() for message in messages])
         self._settled.clear()
         try:
             yield batch
@@ -186,7 +186,8 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._reader.resume_taking()
 
 
-def _record(message: Any) -> Record:
+def record_of(message: Any) -> Record:
+    """Give a record as aiokafka read it."""
     return Record(
         topic=message.topic,
         partition=message.partition,

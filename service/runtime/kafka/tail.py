@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from service.runtime.kafka.consumer import Record
+from service.runtime.kafka.consumer import Record, record_of
 from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
 from service.runtime.kafka.stop import stop_client
 
@@ -60,12 +59,4 @@ async def _records(consumer: AIOKafkaConsumer) -> AsyncIterator[Record]:
             message = await consumer.getone()
         except KafkaError as error:
             raise KafkaUnavailableError(type(error).__name__) from error
-        yield Record(
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            key=message.key,
-            value=message.value or b"",
-            headers=list(message.headers),
-            recorded_at=datetime.fromtimestamp(message.timestamp / 1000, UTC),
-        )
+        yield record_of(message)

@@ -75,8 +75,8 @@ async def test_recovery_point_clone_and_state_agree(
 INTENT = """
     INSERT INTO offshoot.intent (
         share_id, platform_payment_method_id, step, object, epoch, idempotency_key, parameters,
-        first_tried_at, outcome
-    ) VALUES ($1, 'pm_P', $2, 'pm_P.1', $3, $4, '{}', now(), $5)
+        generation, first_tried_at, outcome
+    ) VALUES ($1, 'pm_P', $2, 'pm_P.1', $3, $4, '{}', 1, now(), $5)
 """
 
 

@@ -97,7 +97,7 @@ async def test_a_token_is_never_used_again(world: World) -> None:
         elif end == "release":
             await world.shares.release(lease)
         elif end == "postpone":
-            await world.shares.postpone(lease, 1)
+            await world.shares.postpone(lease, await world.mark_of(lease), 1)
         else:
             await _expire(world)
         await world.sql.execute("UPDATE offshoot.share SET due_at = now()")
@@ -124,7 +124,7 @@ async def test_a_former_holder_records_nothing(world: World) -> None:
     with pytest.raises(LeaseLostError):
         await world.shares.load(former)
     await world.shares.finish(former, before["mark"])
-    await world.shares.postpone(former, 5)
+    await world.shares.postpone(former, await world.mark_of(former), 5)
     await world.shares.release(former)
 
     assert await world.share() == before
@@ -142,7 +142,7 @@ async def test_who_gave_it_back_records_nothing(world: World, given_back: str) -
         case "release":
             await world.shares.release(lease)
         case _:
-            await world.shares.postpone(lease, 1)
+            await world.shares.postpone(lease, await world.mark_of(lease), 1)
 
     with pytest.raises(LeaseLostError):
         async with world.shares.fenced(lease):
@@ -199,7 +199,7 @@ async def test_a_holder_that_records_after_a_takeover_began_is_fenced_off(world:
 
 async def test_finishing_ends_it(world: World) -> None:
     lease = await world.see_share()
-    await world.shares.postpone(lease, 0)
+    await world.shares.postpone(lease, await world.mark_of(lease), 0)
     (lease,) = await world.shares.claim(10)
     facts = await world.shares.load(lease)
     assert (facts.attempts, facts.failing_since is None) == (1, False)
@@ -270,14 +270,14 @@ async def test_marking_a_leased_share_leaves_the_lease(world: World) -> None:
 async def test_postponing_comes_back_later(world: World) -> None:
     """It counts, and remembers since when."""
     lease = await world.see_share()
-    await world.shares.postpone(lease, 30)
+    await world.shares.postpone(lease, await world.mark_of(lease), 30)
     first = await world.share()
     assert await world.shares.claim(10) == []
     assert 20 < (await world.shares.next_due_s() or 0) <= 30
 
     await world.sql.execute("UPDATE offshoot.share SET due_at = now()")
     (lease,) = await world.shares.claim(10)
-    await world.shares.postpone(lease, 60)
+    await world.shares.postpone(lease, await world.mark_of(lease), 60)
 
     second = await world.share()
     assert (first["attempts"], second["attempts"]) == (1, 2)
@@ -286,7 +286,7 @@ async def test_postponing_comes_back_later(world: World) -> None:
 
 async def test_what_is_marked_while_it_is_postponed_is_due_at_once(world: World) -> None:
     lease = await world.see_share()
-    await world.shares.postpone(lease, 900)
+    await world.shares.postpone(lease, await world.mark_of(lease), 900)
 
     await world.see(account(2, whole=True, card_payments="inactive"))
 
@@ -305,7 +305,7 @@ async def test_a_released_share_is_as_it_was(world: World) -> None:
 
 async def test_a_success_ends_a_row_of_failures(world: World) -> None:
     lease = await world.see_share()
-    await world.shares.postpone(lease, 0)
+    await world.shares.postpone(lease, await world.mark_of(lease), 0)
     (lease,) = await world.shares.claim(10)
     about = await world.method(lease)
 

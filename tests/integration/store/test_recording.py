@@ -33,7 +33,7 @@ async def _reach(world: World, lease: Lease, point: RecoveryPoint) -> MethodFact
     async with world.shares.fenced(lease) as recording:
         await recording.plan_clone(about, NOW)
         if point is not RecoveryPoint.PLANNED:
-            await recording.cloned(about, f"{about.id}-clone", "req_1")
+            await recording.cloned(about, about.generation, f"{about.id}-clone", "req_1")
         if point is RecoveryPoint.ATTACHED:
             await recording.connected_customer("cus_C", f"{about.id}-clone")
             await recording.attached(about, "req_2")
@@ -180,7 +180,7 @@ async def test_neither_without_the_other(world: World) -> None:
     async def die() -> None:
         async with world.shares.fenced(lease) as recording:
             await recording.open_intent(intent(Step.CLONE))
-            await recording.cloned(about, "pm_C", "req_1")
+            await recording.cloned(about, about.generation, "pm_C", "req_1")
             await recording.announce(about, State.FAILED, Reason.REFUSED, NOW)
             raise _Stopped
 
@@ -216,7 +216,7 @@ async def test_only_the_default_says_that_it_is(world: World) -> None:
     first, second = (await world.shares.load(lease)).methods
     async with world.shares.fenced(lease) as recording:
         await recording.plan_clone(second, NOW)
-        await recording.cloned(second, "pm_2-clone", "req_3")
+        await recording.cloned(second, second.generation, "pm_2-clone", "req_3")
         await recording.attached(second, "req_4")
         records = [await recording.announce(about, State.READY, None, NOW) for about in (first, second)]
 

@@ -110,6 +110,9 @@ class World:
                     refresh.id, read_at, refresh.claimed, None
                 )
 
+    async def mark_of(self, lease: Lease) -> int:
+        return int(await self.sql.fetchval("SELECT mark FROM offshoot.share WHERE id = $1", lease.share_id))
+
     async def method(self, lease: Lease) -> MethodFacts:
         """The one method of a share."""
         (found,) = (await self.shares.load(lease)).methods

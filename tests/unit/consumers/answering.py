@@ -1,6 +1,7 @@
 """An HTTP server on this machine that gives one prepared answer, or none, and keeps what it was asked."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -8,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import parse_qsl
 
-Trouble = Literal["none", "silent", "cut before the answer", "cut within the answer"]
+Trouble = Literal["none", "silent", "dripping", "cut before the answer", "cut within the answer"]
+_DRIP_S: Final = 0.05
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -44,6 +46,8 @@ class Answering:
             await self._read(reader)
             if self.trouble == "silent":
                 await reader.read()
+            elif self.trouble == "dripping":
+                await self._drip(reader, writer)
             elif self.trouble != "cut before the answer":
                 body = self.body[:-1] if self.trouble == "cut within the answer" else self.body
                 lines = [
@@ -56,6 +60,15 @@ class Answering:
                 await writer.drain()
         finally:
             writer.close()
+
+    async def _drip(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer without end, a little at a time, until the other side has had enough."""
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not reader.at_eof():
+            writer.write(b" ")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRIP_S):
+                    await reader.read()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")

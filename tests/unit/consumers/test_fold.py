@@ -46,7 +46,7 @@ def test_the_newest_wins(*, turned: bool) -> None:
     rows = fold([*new, *old] if turned else [*old, *new])
 
     assert [*rows.customers.values(), *rows.payment_methods.values(), *rows.accounts.values()] == new
-    assert rows.doubtful == set()
+    assert rows.doubtful == {}
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["in order", "turned round"])
@@ -72,8 +72,8 @@ def test_deleted_and_detached_stay(*, turned: bool) -> None:
     ids=["customer", "payment method", "capability", "access"],
 )
 def test_a_contradiction_within_a_second_is_a_doubt(one: Seen, other: Seen, doubt: tuple[Kind, str]) -> None:
-    assert fold([one, other]).doubtful == {doubt}
-    assert fold([other, one]).doubtful == {doubt}
+    assert fold([one, other]).doubtful.keys() == {doubt}
+    assert fold([other, one]).doubtful.keys() == {doubt}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_contradiction_within_a_second_is_a_doubt(one: Seen, other: Seen, doub
     ],
 )
 def test_what_agrees_within_a_second_is_no_doubt(one: Seen, other: Seen) -> None:
-    assert fold([one, other]).doubtful == set()
+    assert fold([one, other]).doubtful == {}
 
 
 def test_a_newer_event_settles_a_doubt() -> None:
@@ -104,7 +104,7 @@ def test_a_newer_event_settles_a_doubt() -> None:
         [customer(1, "acct_1"), customer(1), customer(2), card(1, b"a"), card(1, b"b"), card(2, b"b")]
     )
 
-    assert rows.doubtful == set()
+    assert rows.doubtful == {}
 
 
 def test_a_part_is_laid_over_the_whole() -> None:
@@ -146,8 +146,8 @@ def test_a_hint_is_a_doubt_until_the_object_arrives(
     )
 
     expected = {(kind, hint.id)} if in_doubt else set()
-    assert fold([hint, *seen]).doubtful == expected
-    assert fold([*seen, hint]).doubtful == expected
+    assert fold([hint, *seen]).doubtful.keys() == expected
+    assert fold([*seen, hint]).doubtful.keys() == expected
 
 
 _NAMES = st.sampled_from(["a", "b"])

@@ -178,9 +178,11 @@ async def test_a_cut_connection_leaves_it_open(
     assert len(stripe.asked) == 1
 
 
-async def test_no_answer_in_time_leaves_it_open(stripe: Answering) -> None:
-    stripe.trouble = "silent"
-    impatient = StripeGateway(api_key=KEY, api_base=stripe.url, timeout_s=0.2)
+@pytest.mark.parametrize("trouble", ["silent", "dripping"])
+async def test_no_answer_in_time_leaves_it_open(stripe: Answering, trouble: Trouble) -> None:
+    """The time is for the whole of it: an answer that never ends is none."""
+    stripe.trouble = trouble
+    impatient = StripeGateway(api_key=KEY, api_base=stripe.url, timeout_s=0.3)
 
     error = await _failure(impatient)
 

@@ -268,6 +268,10 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Action]]] = {
         share(SECOND, CLONED, open_intent=intent(Step.CREATE_CUSTOMER)),
         Repeat(CLONED, intent(Step.CREATE_CUSTOMER)),
     ),
+    "an open write is settled before anything is said of another": (
+        share(method(name="2", kind="link"), CLONED, open_intent=intent(Step.CREATE_CUSTOMER)),
+        Repeat(CLONED, intent(Step.CREATE_CUSTOMER)),
+    ),
     "an open write is settled even if its method was detached meanwhile": (
         share(gone, open_intent=intent(Step.CLONE)),
         Repeat(gone, intent(Step.CLONE)),
@@ -283,7 +287,7 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Action]]] = {
             on=account(card_payments="active"),
             open_intent=intent(Step.CLONE),
         ),
-        Rest(),
+        Announce(SECOND, State.PENDING, None),
     ),
     "while a write is open others may still be spoken of": (
         share(
