@@ -1,4 +1,4 @@
-"""Promises that the first version broke, as a review found; each test says how, and keeps it from coming back."""
+"""What the first version did wrong, as a review found: each test says it, and keeps it away."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ async def _work_again(world: World, tools: Tools) -> Ending:
 async def test_a_write_that_always_fails_is_given_up_some_day(
     world: World, tools: Tools, stripe: Answering
 ) -> None:
-    """Once broken: giving up a key counts as a success, so the row of failures begins anew with every epoch.
+    """Giving up a key counts as a success, so the row of failures begins anew with every epoch.
 
     Stripe answers 500 for ever: new epochs follow one another within seconds, never `retries_exhausted`.
     """
@@ -84,7 +84,7 @@ async def test_a_write_that_always_fails_is_given_up_some_day(
     ids=["capability", "whole account"],
 )
 async def test_a_capability_that_is_heard_late_is_not_lost(world: World, late: Seen) -> None:
-    """Once broken: as_of is one for all capabilities, but their events come by different partitions.
+    """As_of is one for all capabilities, but their events come by different partitions.
 
     What another capability said a second later makes this one old, and it is dropped without a doubt: the
     share stays blocked for ever.
@@ -109,7 +109,7 @@ async def test_a_capability_that_is_heard_late_is_not_lost(world: World, late: S
 async def test_a_part_that_arrives_during_a_reading_is_not_overwritten(
     world: World, arrives: Seen, column: str
 ) -> None:
-    """Once broken: a part leaves refresh_at as the reader claimed it, so the older reading is written over it."""
+    """A part leaves refresh_at as the reader claimed it, so the older reading is written over it."""
     await world.see(account(1, whole=True, card_payments="inactive"))
     refresh = await world.doubt(Kind.ACCOUNT, "acct_1")
     await world.see(arrives)
@@ -122,7 +122,7 @@ async def test_a_part_that_arrives_during_a_reading_is_not_overwritten(
 
 
 async def test_a_method_that_was_read_puts_its_unknown_customer_on_refresh(world: World) -> None:
-    """Once broken: after a thin event about a card nobody ever reads the customer, and no share comes of it."""
+    """After a thin event about a card nobody ever reads the customer, and no share comes of it."""
     await world.see(Hint(Kind.PAYMENT_METHOD, "pm_P", at(1)))
     refresh = await world.doubt(Kind.PAYMENT_METHOD, "pm_P")
 
@@ -132,7 +132,7 @@ async def test_a_method_that_was_read_puts_its_unknown_customer_on_refresh(world
 
 
 async def test_a_mark_while_a_share_is_worked_on_is_not_put_off(world: World) -> None:
-    """Once broken: postponing overrides it: what changed (an account taken away, say) waits up to 15 minutes."""
+    """Postponing overrides it: what changed (an account taken away, say) waits up to 15 minutes."""
     lease = await world.see_share()
     loaded = await world.shares.load(lease)
     await world.see(account(2, connected=False))
@@ -143,7 +143,7 @@ async def test_a_mark_while_a_share_is_worked_on_is_not_put_off(world: World) ->
 
 
 async def test_a_doubt_is_not_settled_by_an_older_event(world: World) -> None:
-    """Once broken: a thin event of second 7 is forgotten when the snapshot of second 5 comes after it."""
+    """A thin event of second 7 is forgotten when the snapshot of second 5 comes after it."""
     await world.see(Hint(Kind.PAYMENT_METHOD, "pm_P", at(7)))
 
     await world.see(card(5))
@@ -152,7 +152,7 @@ async def test_a_doubt_is_not_settled_by_an_older_event(world: World) -> None:
 
 
 async def test_a_repeat_of_an_event_does_not_undo_a_reading(world: World) -> None:
-    """Once broken: of two events in one second a reading told which holds; a repeat of the other wins again for 2 s.
+    """Of two events in one second a reading told which holds; a repeat of the other wins again for 2 s.
 
     A share is granted again meanwhile, and a clone made on an account that the customer does not name.
     """
@@ -170,7 +170,7 @@ def _record(body: dict[str, object]) -> Record:
 
 
 async def test_no_event_stops_the_partition(world: World) -> None:
-    """Once broken: JSON may hold \\u0000, Postgres may not: the batch fails for ever, and ingest stands still."""
+    """JSON may hold \\u0000, Postgres may not: the batch fails for ever, and ingest stands still."""
     event = {
         "id": "evt_1",
         "type": "customer.updated",
@@ -185,7 +185,7 @@ async def test_no_event_stops_the_partition(world: World) -> None:
 
 
 async def test_following_grants_and_marking_do_not_deadlock(world: World) -> None:
-    """Once broken: follow_grants locks by customer and account, mark_shares by id.
+    """Follow_grants locks by customer and account, mark_shares by id.
 
     Two customers' old events come again, beside one about their account; the ids run against the names.
     """
@@ -203,7 +203,7 @@ async def test_following_grants_and_marking_do_not_deadlock(world: World) -> Non
 
 
 async def test_the_inbox_takes_events_in_one_order(world: World) -> None:
-    """Once broken: after a rebalance two members may note the same events; DISTINCT gives them no order: a deadlock.
+    """After a rebalance two members may note the same events; DISTINCT gives them no order: a deadlock.
 
     As planned for a batch of the usual size.
     """
@@ -217,7 +217,7 @@ async def test_the_inbox_takes_events_in_one_order(world: World) -> None:
 async def test_a_repeated_clone_call_is_of_the_generation_it_was_begun_for(
     world: World, tools: Tools, stripe: Answering
 ) -> None:
-    """Once broken: Stripe replays the clone of the first content, and the newest generation is recorded for it."""
+    """Stripe replays the clone of the first content, and the newest generation is recorded for it."""
     lease = await world.see_share()
     about = await world.method(lease)
     async with world.shares.fenced(lease) as recording:
@@ -232,7 +232,7 @@ async def test_a_repeated_clone_call_is_of_the_generation_it_was_begun_for(
 
 
 async def test_while_the_key_is_refused_no_lane_makes_a_call(tools: Tools, stripe: Answering) -> None:
-    """Once broken: only claiming stops; who holds a share, or waits for its turn, goes on calling."""
+    """Only claiming stops; who holds a share, or waits for its turn, goes on calling."""
     watch = tools.calls._watch  # noqa: SLF001
     watch.refused()
 

@@ -1,4 +1,4 @@
-"""Promises that the first version broke, as a review found; each test says how, and keeps it from coming back."""
+"""What the first version did wrong, as a review found: each test says it, and keeps it away."""
 
 import asyncio
 import json
@@ -29,14 +29,14 @@ INACTIVE = account(card_payments="inactive")
 
 
 def test_what_others_detached_is_never_ready_again_because_a_gate_closed_and_opened() -> None:
-    """Once broken: plan.py `_why_absent` and `_go_on` take an attached clone that is absent for one that is there."""
+    """Plan.py `_why_absent` and `_go_on` take an attached clone that is absent for one that is there."""
     gone = method(attached(State.ABSENT, Reason.DETACHED_ON_ACCOUNT))
 
     assert next_action(share(gone, on=INACTIVE, connected_customer="cus_C"), POLICY, NOW) == Rest()
 
 
 def test_a_clone_is_looked_at_after_the_account_was_away_even_if_a_gate_was_closed_between() -> None:
-    """Once broken: account_disconnected becomes capability_inactive, and the need to look is forgotten."""
+    """Account_disconnected becomes capability_inactive, and the need to look is forgotten."""
     away = method(attached(State.BLOCKED, Reason.ACCOUNT_DISCONNECTED))
     back = share(away, on=INACTIVE, connected_customer="cus_C")
     action = next_action(back, POLICY, NOW)
@@ -58,12 +58,12 @@ def test_a_clone_is_looked_at_after_the_account_was_away_even_if_a_gate_was_clos
     ids=["attached", "a write open"],
 )
 def test_there_is_an_answer_even_for_a_type_that_is_cloned_no_more(facts: ShareFacts) -> None:
-    """Once broken: `CAPABILITIES[method_type]` raises KeyError; total over every state is the promise."""
+    """`CAPABILITIES[method_type]` raises KeyError; total over every state is the promise."""
     next_action(facts, POLICY, NOW)
 
 
 def test_a_method_that_was_never_tried_has_not_failed() -> None:
-    """Once broken: the share's failures are the first card's; the second waited for it, and is failed with it."""
+    """The share's failures are the first card's; the second waited for it, and is failed with it."""
     tried = method(planned(State.FAILED, Reason.RETRIES_EXHAUSTED))
     facts = share(
         tried,
@@ -92,7 +92,7 @@ _PARTS = st.lists(
 def test_the_order_in_which_parts_of_an_account_arrive_does_not_matter(
     batch: list[AccountSeen], chance: random.Random
 ) -> None:
-    """Once broken: part@1, part@3, whole@2 gives the capability of second 1, laid over the whole of second 2."""
+    """Part@1, part@3, whole@2 gives the capability of second 1, laid over the whole of second 2."""
     shuffled = list(batch)
     chance.shuffle(shuffled)
 
@@ -108,7 +108,7 @@ def test_the_order_in_which_parts_of_an_account_arrive_does_not_matter(
     ids=["after a deletion", "without an owner"],
 )
 def test_a_repeat_is_no_contradiction(batch: list[Seen]) -> None:
-    """Once broken: the row carries what stays of an older event, and is compared with the repeat of the newer."""
+    """The row carries what stays of an older event, and is compared with the repeat of the newer."""
     assert fold([*batch, batch[-1]]) == fold(batch)
 
 
@@ -123,7 +123,7 @@ def test_a_repeat_is_no_contradiction(batch: list[Seen]) -> None:
     ],
 )
 def test_what_stripe_declares_optional_may_be_null(shape: type[object], text: dict[str, object]) -> None:
-    """Once broken: stripe-python 16.1.0 types these five Optional; a null makes the event unreadable, and so lost."""
+    """Stripe-python 16.1.0 types these five Optional; a null makes the event unreadable, and so lost."""
     msgspec.json.decode(json.dumps(text).encode(), type=shape)
 
 
@@ -140,7 +140,7 @@ def test_what_stripe_declares_optional_may_be_null(shape: type[object], text: di
     ids=["cut short", "a page", "a redirect", "a proxy's timeout", "a proxy's page"],
 )
 async def test_an_answer_that_is_not_stripes_leaves_the_outcome_open(status: int, body: bytes) -> None:
-    """Once broken: it becomes a definite no: the intent is `refused`, and a retry would clone a second time."""
+    """It becomes a definite no: the intent is `refused`, and a retry would clone a second time."""
     async with answering() as stripe:
         stripe.answer(status, body)
         gateway = StripeGateway(api_key="sk_test_0123456789abcdef", api_base=stripe.url, timeout_s=5)
@@ -153,7 +153,7 @@ async def test_an_answer_that_is_not_stripes_leaves_the_outcome_open(status: int
 
 @pytest.mark.parametrize("status", [500, 429, 503])
 async def test_a_refused_key_is_not_accepted_because_stripe_is_busy(status: int) -> None:
-    """Once broken: the probe after a 401 opens all lanes again on any answer that is not a 401."""
+    """The probe after a 401 opens all lanes again on any answer that is not a 401."""
     metrics = Metrics()
     async with answering() as stripe:
         gateway = StripeGateway(api_key="sk_test_0123456789abcdef", api_base=stripe.url, timeout_s=5)
