@@ -108,6 +108,8 @@ async def _drain(
         publisher.close(max(0.0, min(_FLUSH_S, end - time.monotonic() - _LAST_S))),
         supervisor.shut_down(_LAST_S),
     )
+    intake.end()
+    public.cut()
     await ops.stop(max(0.0, min(_LAST_S, end - time.monotonic())))
 
 

@@ -46,6 +46,7 @@ class Intake:
         """A probe: whether deliveries are taken, or the process is draining."""
         self.draining = False
         self.now = now
+        self.inside: set[Delivery] = set()
         self._metrics = metrics
         self._counters: dict[tuple[str, str, str], Counter] = {}
         self._log = get_logger().bind()  # once: it is used for every delivery
@@ -54,6 +55,11 @@ class Intake:
         """From now on refuse new deliveries; those inside are finished."""
         self.draining = True
         self.serving.set(ok=False, state="draining")
+
+    def end(self) -> None:
+        """Refuse what is still inside: the time to drain is over."""
+        for delivery in list(self.inside):
+            delivery.answer(webhook.DRAINING)
 
     def open(self, reply: Reply, declared_length: bytes | None) -> "Delivery":
         """Count a delivery in; it may be answered at once, and then its body is not wanted."""
@@ -110,6 +116,7 @@ class Delivery:
         self.event: StripeEvent | None = None
         self.size = 0
         intake.room.count(1, 0)
+        intake.inside.add(self)
 
     def grow(self, size: int) -> None:
         """Count more bytes of the body; it may be answered by that, and then no more is wanted."""
@@ -151,6 +158,7 @@ class Delivery:
     def _end(self, answer: Answer | None) -> None:
         self.answered = True
         self._intake.room.count(-1, -self.size)
+        self._intake.inside.discard(self)
         self._intake.note(self, answer)
 
 

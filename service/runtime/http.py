@@ -91,6 +91,12 @@ class HttpListener:
         if self._socket is not None:
             self._socket.close()
 
+    def cut(self) -> None:
+        """Close the connections that are left, once what is written to them is sent."""
+        for connection in list(self._server.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.close()
+
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         # asyncio sets TCP_NODELAY only where the protocol is named; without it keep-alive answers wait 40 ms.
