@@ -138,6 +138,13 @@ class KafkaNode:
         return _READY in self._started.output() and accepts_connections(self.port)
 
 
+def new_cluster_id() -> str:
+    """Make an id as Kafka's own tool does: 16 random bytes in base64url, which must not look like an option."""
+    while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return made
+
+
 class Kafka:
     """A cluster under `folder`. One node is enough for all but tests of lost nodes."""
 
@@ -191,7 +198,7 @@ class Kafka:
         free = iter(free_ports((1 + len(names)) * nodes))
         controllers = [next(free) for _ in range(nodes)]
         brokers = [{name: next(free) for name in names} for _ in range(nodes)]
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = new_cluster_id()
         self.nodes = tuple(
             KafkaNode(
                 number + 1,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.jars import LOCK, JarsError, check, locked_jars, read_lock
-from deploy.local.kafka import Kafka
+from deploy.local.kafka import Kafka, new_cluster_id
 from deploy.local.process import ChildEnded, accepts_connections
 from deploy.local.stack import Infrastructure
 from tests.support.processes import Watch, descendants, state
@@ -130,3 +130,8 @@ def test_kafka_does_not_start_from_tampered_jars(tmp_path: Path, monkeypatch: py
         JarsError, match=r"kafka_2\.13-4\.4\.0\.jar differs. Remove that folder to fetch them anew"
     ):
         Kafka(tmp_path).start()
+
+
+def test_a_cluster_id_is_never_taken_for_an_option() -> None:
+    """One in 64 would begin with a dash, and Kafka's tool would refuse it."""
+    assert not [made for made in (new_cluster_id() for _ in range(2000)) if made.startswith("-")]
