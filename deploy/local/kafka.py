@@ -139,7 +139,7 @@ class KafkaNode:
 
 
 def new_cluster_id() -> str:
-    """Make an id as Kafka's own tool does: 16 random bytes in base64url, which must not look like an option."""
+    """Make an id as Kafka's own tool does, 16 random bytes in base64url; it must not look like an option."""
     while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return made

@@ -154,6 +154,7 @@ def test_without_a_terminal_it_plays_the_story_and_ends(temporary: Path) -> None
     assert lines[-3] == "OK: 3 accounts, 2 clones on each, as it should be\n"
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_stays_and_shows_what_is_tried(temporary: Path) -> None:
     """The first hint works as it stands; SIGTERM is an orderly end."""
     with Terminal(temporary) as terminal:
@@ -168,6 +169,7 @@ def test_on_a_terminal_it_stays_and_shows_what_is_tried(temporary: Path) -> None
     assert left_in(temporary) == NOTHING
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_the_start_ends_everything_in_order(temporary: Path) -> None:
     with Terminal(temporary) as terminal, ExitStack() as watches:
         terminal.read_until("ok  Stripe emulator")

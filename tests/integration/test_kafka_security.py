@@ -25,6 +25,8 @@ from service.runtime.settings import KafkaSettings
 from tests.integration.receiver import SCRIPT, Serve, event, records
 from tests.support.certificates import Authority, Certified
 
+pytestmark = pytest.mark.slow
+
 USER, PASSWORD = "alice", "looking-glass-1871"
 NO_FAULT = "no fault is found now: a broker lets this client in"
 LISTENERS = (

@@ -43,6 +43,7 @@ def test_kafka_4_4_answers(kafka: Kafka) -> None:
     assert accepts_connections(port_of(kafka.bootstrap_servers))
 
 
+@pytest.mark.slow
 def test_the_life_of_a_node(own_kafka: Kafka, tmp_path: Path) -> None:
     """It is frozen, killed, started again on its port, stopped; and says why when it cannot start."""
     own_kafka.start()
