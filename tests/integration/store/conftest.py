@@ -12,9 +12,12 @@ from consumers.store.migrate import migrate
 from deploy.local.postgres import Postgres
 from tests.integration.store.world import Connection, World
 
-_TABLES = """
-SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
-WHERE schemaname = 'offshoot' AND tablename NOT IN ('migration', 'cursor')
+# Quicker than TRUNCATE for a few rows; foreign keys are not looked at meanwhile.
+_EMPTY = """
+SELECT 'SET session_replication_role = replica; '
+    || string_agg(format('DELETE FROM %I.%I; ', schemaname, tablename), '')
+    || 'RESET session_replication_role'
+FROM pg_tables WHERE schemaname = 'offshoot' AND tablename NOT IN ('migration', 'cursor')
 """
 
 
@@ -36,7 +39,7 @@ def migrated(postgres: Postgres) -> str:
 async def sql(migrated: str) -> AsyncIterator[Connection]:
     """A connection to look behind the stores with; there is nothing in them yet."""
     connection = await asyncpg.connect(migrated)
-    await connection.execute(f"TRUNCATE {await connection.fetchval(_TABLES)} RESTART IDENTITY")
+    await connection.execute(await connection.fetchval(_EMPTY))
     yield connection
     await connection.close()
 
