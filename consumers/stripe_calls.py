@@ -24,6 +24,7 @@ Call = Callable[[], Awaitable[Reply]]
 
 PROBE_EVERY_S: Final = 30.0
 PROBE_SOON_S: Final = 2.0
+RENEW_AFTER_S: Final = 5.0
 
 
 class KeyWatch:
@@ -97,13 +98,18 @@ class StripeCalls:
         self._watch = watch
         self._metrics = metrics
 
-    async def make(self, name: str, call: Call) -> Reply:
+    async def make(self, name: str, call: Call, renew: Callable[[], Awaitable[None]] | None = None) -> Reply:
         """Wait for the turn, then call; `name` is the metric's label.
+
+        After a long wait `renew` is asked first, which renews the caller's lease or fails.
 
         Raises:
             StripeError: as the gateway does; a refused key has then stopped all lanes.
         """
+        began = time.monotonic()
         await self._limiter.take()
+        if renew is not None and time.monotonic() - began > RENEW_AFTER_S:
+            await renew()
         if self._watch.is_refused:
             raise KeyRefusedError("the key was refused before")
         began = time.monotonic()

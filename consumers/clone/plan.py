@@ -168,7 +168,8 @@ def _go_on(
             yield from _announce(method, State.BLOCKED, closed)
     elif closed is LookUpAccount:
         yield LookUpAccount()
-    elif intent is not None and exhausted:
+    elif exhausted and share.open_intent is not None and not _attached(method):
+        # Its own write is given up, or the one that it waits for is.
         yield from _announce(method, State.FAILED, Reason.RETRIES_EXHAUSTED)
     elif intent is not None:
         yield _settle(method, intent, now)

@@ -193,7 +193,7 @@ class ShareWorker:
         """Make one call in its turn; what did not go well, and is no refusal, means later."""
         self._calls += 1
         try:
-            return await self._tools.calls.make(name, call)
+            return await self._tools.calls.make(name, call, self._renew)
         except (RefusedError, KeyRefusedError):
             raise
         except AccountInvalidError as error:
@@ -210,6 +210,10 @@ class ShareWorker:
             raise _Later(str(error)) from error
         except StripeError as error:
             raise _Later(str(error)) from error
+
+    async def _renew(self) -> None:
+        async with self._tools.shares.fenced(self._lease):
+            pass  # what the fence itself does is all that is wanted
 
     async def _succeeded(self, share: ShareFacts, method: MethodFacts, intent: Intent, reply: Reply) -> None:
         now = self._tools.now()

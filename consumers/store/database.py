@@ -8,6 +8,7 @@ Anything else that Postgres objects to is a mistake of ours and passes as it is.
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
@@ -61,6 +62,7 @@ def translated() -> Iterator[None]:
         raise UnavailableError(type(error).__name__) from error
 
 
+@functools.cache
 def load_queries(name: str) -> Any:
     """Load `sql/{name}.sql`: each query by its name, its sentence in the file."""
     text = resources.files("consumers.store").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")

@@ -10,8 +10,10 @@ CREATE TABLE offshoot.account (
     known           boolean NOT NULL DEFAULT false,
     -- Set when a reading of an account never known was refused (account_invalid); null again once it is heard of.
     refused_at      timestamptz,
-    -- Set by account.application.deauthorized; null again once authorised.
+    -- Set by account.application.deauthorized, or by a reading that was refused; null again once access is shown.
     disconnected_at timestamptz,
+    -- The deauthorised event was heard: no call is made, not even to look, until an authorised one.
+    revoked         boolean NOT NULL DEFAULT false,
     -- Stripe's second of the newest event applied; null for a stub or one only read.
     as_of           timestamptz,
     -- Our clock just before the newest reading was sent; null when never read.
@@ -19,7 +21,8 @@ CREATE TABLE offshoot.account (
     -- When to read it at Stripe, since what was heard is in doubt; null otherwise.
     refresh_at      timestamptz,
     -- An event later than this settles the doubt; null where any does, or there is none.
-    doubt_as_of     timestamptz
+    doubt_as_of     timestamptz,
+    CHECK (NOT revoked OR disconnected_at IS NOT NULL)
 );
 
 -- A platform customer.

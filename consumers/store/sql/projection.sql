@@ -63,12 +63,12 @@ SET granted_accounts = CASE WHEN s.applies THEN s.granted_accounts ELSE c.grante
     known = true,
     as_of = greatest(c.as_of, s.as_of),
     refresh_at = CASE
-        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = c.as_of) THEN now() + :settle::interval
+        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = c.as_of OR s.as_of = date_trunc('second', c.read_at)) THEN now() + :settle::interval
         WHEN s.applies AND s.as_of > coalesce(c.doubt_as_of, '-infinity') THEN NULL
         ELSE c.refresh_at
     END,
     doubt_as_of = CASE
-        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = c.as_of) THEN s.as_of
+        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = c.as_of OR s.as_of = date_trunc('second', c.read_at)) THEN s.as_of
         WHEN s.applies AND s.as_of > coalesce(c.doubt_as_of, '-infinity') THEN NULL
         ELSE c.doubt_as_of
     END
@@ -131,12 +131,12 @@ SET customer_id = CASE WHEN s.applies THEN coalesce(s.customer_id, p.customer_id
     known = true,
     as_of = greatest(p.as_of, s.as_of),
     refresh_at = CASE
-        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = p.as_of) THEN now() + :settle::interval
+        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = p.as_of OR s.as_of = date_trunc('second', p.read_at)) THEN now() + :settle::interval
         WHEN s.applies AND s.as_of > coalesce(p.doubt_as_of, '-infinity') THEN NULL
         ELSE p.refresh_at
     END,
     doubt_as_of = CASE
-        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = p.as_of) THEN s.as_of
+        WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = p.as_of OR s.as_of = date_trunc('second', p.read_at)) THEN s.as_of
         WHEN s.applies AND s.as_of > coalesce(p.doubt_as_of, '-infinity') THEN NULL
         ELSE p.doubt_as_of
     END
@@ -211,15 +211,18 @@ SET capabilities = CASE
         WHEN NOT s.applies OR s.connected IS NULL THEN a.disconnected_at
         WHEN NOT s.connected THEN coalesce(a.disconnected_at, s.as_of)
     END,
+    revoked = CASE WHEN s.applies AND s.connected IS NOT NULL THEN NOT s.connected ELSE a.revoked END,
     as_of = greatest(a.as_of, s.as_of),
     refresh_at = CASE
-        WHEN (s.late AND a.known) OR (s.differs AND s.as_of = a.as_of) THEN now() + :settle::interval
+        -- It speaks, though a reading of it was refused: look again.
+        WHEN s.newer AND a.disconnected_at IS NOT NULL AND NOT a.revoked AND s.connected IS NULL THEN now() + :settle::interval
+        WHEN (s.late AND (a.known OR s.whole)) OR (s.differs AND s.as_of = a.as_of) THEN now() + :settle::interval
         WHEN s.applies AND s.whole AND s.as_of > coalesce(a.doubt_as_of, '-infinity') THEN NULL
         WHEN a.refresh_at IS NOT NULL AND NOT s.whole THEN now() + :settle::interval
         ELSE a.refresh_at
     END,
     doubt_as_of = CASE
-        WHEN (s.late AND a.known) OR (s.differs AND s.as_of = a.as_of) THEN greatest(a.doubt_as_of, s.as_of)
+        WHEN (s.late AND (a.known OR s.whole)) OR (s.differs AND s.as_of = a.as_of) THEN greatest(a.doubt_as_of, s.as_of)
         WHEN s.applies AND s.whole AND s.as_of > coalesce(a.doubt_as_of, '-infinity') THEN NULL
         ELSE a.doubt_as_of
     END
@@ -324,7 +327,7 @@ SELECT count(*) AS marked FROM marked;
 -- Take objects whose reading is due; refresh_at moves ahead, so that a reader that dies is followed by another,
 -- and its new value is what the reading must find unchanged.
 WITH accounts_due AS (
-    SELECT id FROM offshoot.account WHERE refresh_at <= now() AND disconnected_at IS NULL ORDER BY refresh_at LIMIT :limit
+    SELECT id FROM offshoot.account WHERE refresh_at <= now() AND NOT revoked ORDER BY refresh_at LIMIT :limit
     FOR NO KEY UPDATE SKIP LOCKED
 ), accounts AS (
     UPDATE offshoot.account AS o SET refresh_at = now() + :again::interval
@@ -350,7 +353,7 @@ SELECT * FROM accounts UNION ALL SELECT * FROM customers UNION ALL SELECT * FROM
 -- name: next_refresh()$
 -- Seconds until the next reading is due; null when none waits.
 SELECT extract(epoch FROM min(at) - now())::float8 FROM (
-    SELECT min(refresh_at) AS at FROM offshoot.account WHERE refresh_at IS NOT NULL AND disconnected_at IS NULL
+    SELECT min(refresh_at) AS at FROM offshoot.account WHERE refresh_at IS NOT NULL AND NOT revoked
     UNION ALL SELECT min(refresh_at) FROM offshoot.customer WHERE refresh_at IS NOT NULL
     UNION ALL SELECT min(refresh_at) FROM offshoot.payment_method WHERE refresh_at IS NOT NULL
 ) AS waiting;

@@ -62,20 +62,6 @@ def test_there_is_an_answer_even_for_a_type_that_is_cloned_no_more(facts: ShareF
     next_action(facts, POLICY, NOW)
 
 
-def test_a_method_that_was_never_tried_has_not_failed() -> None:
-    """The share's failures are the first card's; the second waited for it, and is failed with it."""
-    tried = method(planned(State.FAILED, Reason.RETRIES_EXHAUSTED))
-    facts = share(
-        tried,
-        method(name="2"),
-        open_intent=intent(Step.CLONE),
-        failing_for=POLICY.retry_for * 2,
-    )
-
-    failed = Announce(facts.methods[1], State.FAILED, Reason.RETRIES_EXHAUSTED)
-    assert next_action(facts, POLICY, NOW) != failed
-
-
 _PARTS = st.lists(
     st.builds(
         lambda whole, capabilities: account_seen(0, whole=whole, **capabilities),
