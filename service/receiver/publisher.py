@@ -4,8 +4,9 @@
                                  │                  │                    ▲
                                  └──no ack at all───┴────────────────────┘
 
-*Working*: every record is sent. A record that timed out while others were acked means that some partition's
-leader is stuck. The client waits for it, a fresh one gets around it: made first, the old one dropped then.
+*Working*: every record is sent. A record that failed while others were acked, or that waits for half the
+deadline beside them, means that some partition's leader is stuck or the partition is no more. The client
+holds on to it, a fresh one gets around it: made first, the old one dropped then.
 *Away*: sends were pending and nothing was acked, or no broker takes a connection. Nothing waits, the answer
 is given at once, and a fresh client is made every second.
 *Proving*: there is a fresh client, and the next record is the probe; until it is acked no other is sent.
@@ -47,6 +48,9 @@ class Producer(Protocol):
 
     def watch(self, told: BatchDone) -> None:
         """Have each batch told of, before its records' senders are."""
+
+    def longest_wait_s(self) -> float:
+        """Say how long the oldest record has waited for its ack; 0.0 where none waits."""
 
     async def reachable(self, within_s: float) -> bool:
         """Say whether any broker can be connected to."""
@@ -146,7 +150,7 @@ class Publisher:
         self._last_failure = now
         if self._proving or self._last_ack < now - took_s:
             self._lose(producer, "no record is acknowledged")
-        elif producer is self._producer and result is SendResult.TIMED_OUT:
+        elif producer is self._producer:
             self._stuck = True
 
     def last_publish(self) -> CheckResult:
@@ -161,7 +165,7 @@ class Publisher:
         while not stop.is_set():
             if self._producer is None:
                 await self._try_to_connect()
-            elif self._stuck and self._clock() - self._replaced_at >= _REPLACE_EVERY_S:
+            elif self._is_stuck(self._producer) and self._clock() - self._replaced_at >= _REPLACE_EVERY_S:
                 await self._try_to_replace(self._producer)
             elif self._pending and self._clock() - self._last_ack >= _ROUND_S:
                 await self._look_for_a_broker(self._producer)
@@ -218,9 +222,12 @@ class Publisher:
         self._metrics.broker_connected.set(1)
         get_logger().info("broker.connected", max_body_bytes=self.max_body_bytes)
 
+    def _is_stuck(self, producer: Producer) -> bool:
+        acks_come = self._clock() - self._last_ack < _ROUND_S
+        return self._stuck or (acks_come and producer.longest_wait_s() > self._deadline_s / 2)
+
     async def _try_to_replace(self, stuck: Producer) -> None:
-        """Make a fresh client first, then drop the stuck one."""
-        self._replaced_at = self._clock()
+        """Make a fresh client first, then drop the stuck one; or else try again next round."""
         try:
             fresh = await self._connect()
         except KafkaUnavailableError:
@@ -228,7 +235,7 @@ class Publisher:
         if self._producer is not stuck:
             self._drop(fresh)
             return
-        get_logger().warning("broker.client_replaced", why="a partition's leader is stuck")
+        get_logger().warning("broker.client_replaced", why="a partition is stuck")
         self._adopt(fresh)
         self._drop(stuck)
 

@@ -77,7 +77,8 @@ class Batches:
         self._batch_bytes = batch_bytes
         self._deadline_s = deadline_s
         self._open: list[_Batch | None] = [None] * partitions
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._handing_over = [asyncio.Lock() for _ in range(partitions)]
+        self._tasks: dict[asyncio.Task[None], float] = {}
         self._loop = asyncio.get_running_loop()
 
     def add(self, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
@@ -95,8 +96,8 @@ class Batches:
         batch = _Batch(self._producer.create_batch(), began, began + self._deadline_s)
         batch.take(entry)
         task = self._loop.create_task(self._deliver(partition, batch))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = began
+        task.add_done_callback(self._tasks.pop)
         return batch
 
     async def _deliver(self, partition: int, batch: _Batch) -> None:
@@ -122,21 +123,41 @@ class Batches:
     async def _send(self, partition: int, batch: _Batch) -> SendResult:
         try:
             async with asyncio.timeout_at(batch.deadline):
-                await (await self._producer.send_batch(batch.builder, self._topic, partition=partition))
+                # One at a time, so that batches of a partition keep their order; aiokafka also counts the
+                # time of one that waits for others several times over.
+                async with self._handing_over[partition]:
+                    sent = await self._producer.send_batch(batch.builder, self._topic, partition=partition)
+                sent.add_done_callback(_hear_out)
+                await asyncio.shield(sent)
         except (TimeoutError, KafkaTimeoutError, RequestTimedOutError):
             return SendResult.TIMED_OUT
         except MessageSizeTooLargeError:
             return SendResult.TOO_LARGE
         except (KafkaError, OSError):
             return SendResult.FAILED
+        except Exception as error:  # noqa: BLE001 - a partition that is no more is an AssertionError of aiokafka's
+            get_logger().error("publish.failed", **describe_error(error))
+            return SendResult.FAILED
         return SendResult.ACKED
 
-    async def settle(self, within_s: float) -> None:
-        """Give what was handed over so long to be acked; what is left then has failed."""
+    def longest_wait_s(self) -> float:
+        """Say how long the oldest batch has waited; 0.0 where none does."""
+        return self._loop.time() - min(self._tasks.values()) if self._tasks else 0.0
+
+    async def settle(self, within_s: float) -> bool:
+        """Give what was handed over so long to be acked; what is left has failed. Say if nothing was."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=max(0.0, within_s))
-        for task in self._tasks:
+        late = list(self._tasks)
+        for task in late:
             task.cancel()
+        return not late
+
+
+def _hear_out(sent: asyncio.Future[Any]) -> None:
+    """Take note of a failure that comes after the deadline, or asyncio logs that nobody did."""
+    if not sent.cancelled():
+        sent.exception()
 
 
 def _nobody(_result: SendResult, _records: int, _took_s: float) -> None:

@@ -6,9 +6,11 @@ readers know an event by its id.
 """
 
 import asyncio
+import ssl
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.conn import collect_hosts
 from aiokafka.errors import KafkaError
 
 from schemas.cloudevents import Headers
@@ -16,6 +18,7 @@ from schemas.topics import MAX_MESSAGE_BYTES
 from service.runtime.kafka.admin import admin_client, read_topics
 from service.runtime.kafka.batches import BatchDone, Batches, Done, SendResult
 from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
+from service.runtime.kafka.probe import Link, ProbeError
 from service.runtime.kafka.stop import stop_client
 
 __all__ = ["BatchDone", "Done", "EventProducer", "SendResult"]
@@ -54,6 +57,7 @@ class EventProducer:
         """
         try:
             async with asyncio.timeout(within_s):
+                options = {**options, "bootstrap_servers": await _answering(options, within_s / 3)}
                 limit = await _message_limit(options, topic)
                 producer = _make_producer(options, deadline_s, limit or MAX_MESSAGE_BYTES)
                 try:
@@ -81,6 +85,10 @@ class EventProducer:
         """Have each batch told of, before its records' senders are."""
         self._batches.watch = told
 
+    def longest_wait_s(self) -> float:
+        """Say how long the oldest record has waited for its ack; 0.0 where none waits."""
+        return self._batches.longest_wait_s()
+
     async def reachable(self, within_s: float) -> bool:
         """Say whether any broker can be connected to."""
         client = self._producer.client
@@ -95,8 +103,39 @@ class EventProducer:
 
     async def close(self, within_s: float) -> None:
         """Give what was handed over so long to be acked, then drop the client."""
-        await self._batches.settle(within_s)
-        await stop_client(self._producer, _STOP_S)
+        settled = await self._batches.settle(within_s)
+        # aiokafka would wait for what we have given up.
+        await stop_client(self._producer, _STOP_S if settled else 0)
+
+
+async def _answering(options: dict[str, Any], within_s: float) -> list[str]:
+    """Give the bootstrap server that answers first, or all where none does.
+
+    aiokafka asks one after the other, and would wait at a frozen one for longer than connecting may take.
+    """
+    servers: list[str] = options["bootstrap_servers"]
+    visits = [asyncio.create_task(_greet(server, options.get("ssl_context"))) for server in servers]
+    try:
+        async with asyncio.timeout(within_s):
+            for done in asyncio.as_completed(visits):
+                if (server := await done) is not None:
+                    return [server]
+    except TimeoutError:
+        pass
+    finally:
+        for visit in visits:
+            visit.cancel()
+    return servers
+
+
+async def _greet(server: str, context: ssl.SSLContext | None) -> str | None:
+    [(host, port, _)] = collect_hosts([server])
+    try:
+        async with Link.open((host, port), context) as link:
+            await link.greet()
+    except (OSError, EOFError, ProbeError):
+        return None
+    return server
 
 
 async def _message_limit(options: dict[str, Any], topic: str) -> int | None:

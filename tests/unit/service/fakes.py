@@ -16,6 +16,7 @@ class FakeProducer:
     result: SendResult = SendResult.ACKED
     max_message_bytes: int | None = None
     has_broker: bool = True
+    waited_s: float = 0.0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     sent: list[tuple[bytes, bytes, Headers]] = field(default_factory=list)
     sending: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
@@ -50,6 +51,10 @@ class FakeProducer:
     def _tell(self, done: Done, took_s: float = 0.0) -> None:
         self.told(self.result, 1, took_s)
         done(self.result)
+
+    def longest_wait_s(self) -> float:
+        """Say as told."""
+        return self.waited_s
 
     async def reachable(self, within_s: float) -> bool:
         """Say as told."""

@@ -215,3 +215,38 @@ async def test_a_stuck_partition_replaces_the_client_without_an_outage() -> None
             await stuck.closed.wait()
         assert await world.publish() is SendResult.ACKED
         assert len(fresh.sent) == 1
+
+
+async def test_a_record_that_waits_long_beside_acks_has_the_client_replaced_before_its_deadline() -> None:
+    """Half the deadline is enough to know that its partition's leader is stuck."""
+    stuck, fresh = FakeProducer(waited_s=4.1), FakeProducer()
+    world = World(stuck, fresh)
+    async with world.running():
+        world.clock.now += 8
+        assert await world.publish() is SendResult.ACKED
+        await world.has_tried()
+        async with asyncio.timeout(5):
+            await stuck.closed.wait()
+        assert world.publisher.connection().ok
+
+
+async def test_a_record_that_fails_beside_acks_has_the_client_replaced() -> None:
+    """As where its partition is no more; where no fresh client can be made, the next round tries again."""
+    old, fresh = FakeProducer(), FakeProducer()
+    world = World(old, KafkaUnavailableError(), fresh)
+    async with world.running():
+        world.clock.now += 8
+        old.gate.clear()
+        slow = asyncio.create_task(world.publish())
+        await old.sending.acquire()
+        world.clock.now += 1
+        old.gate.set()
+        assert await world.publish() is SendResult.ACKED
+        old.result = SendResult.FAILED
+        assert await slow is SendResult.FAILED
+        for _ in range(2):
+            await world.has_tried()
+        async with asyncio.timeout(5):
+            await old.closed.wait()
+        assert await world.publish() is SendResult.ACKED
+        assert len(fresh.sent) == 1
