@@ -1,0 +1,142 @@
+"""One of three brokers is lost under load: the other two go on, and nothing acknowledged is lost.
+
+The fence is 3 s (`broker.session.timeout.ms`): until then whatever the lost one replicates waits.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.kafka import Kafka, KafkaNode
+from tests.fault.support.brokers import Topic
+from tests.fault.support.outage import receiver
+from tests.fault.support.verdict import RECOVERS_WITHIN_S, by_partition, last_first_ack, longest_gap_s, report
+from tests.integration.receiver import records
+
+pytestmark = pytest.mark.slow
+
+DEADLINE_S = 8
+"""The default of `PUBLISH_TIMEOUT_S`."""
+
+
+class Cluster:
+    """Three nodes, of which a test may harm one at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.kafka = Kafka(folder)
+        self._folder = folder
+
+    def controller(self) -> KafkaNode:
+        """The node that was the last to become the active controller."""
+        return max(self.kafka.nodes, key=self._became_controller)
+
+    def _became_controller(self, node: KafkaNode) -> int:
+        log = (self._folder / f"node-{node.node_id}" / "kafka.log").read_text()
+        epochs = re.findall(r"Becoming the active controller at epoch (\d+)", log)
+        return max(map(int, epochs), default=0)
+
+    def victim(self, *, controller: bool) -> KafkaNode:
+        """A node to harm: the active controller, or another."""
+        active = self.controller()
+        return active if controller else next(node for node in self.kafka.nodes if node is not active)
+
+    def others(self, lost: KafkaNode) -> str:
+        """Bootstrap servers without a node."""
+        return ",".join(node.address for node in self.kafka.nodes if node is not lost)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running cluster; each test gives it back whole."""
+    cluster = Cluster(tmp_path_factory.mktemp("kafka"))
+    try:
+        cluster.kafka.start(nodes=3)
+        yield cluster
+    finally:
+        cluster.kafka.kill()
+
+
+@pytest.fixture
+async def topic(cluster: Cluster, topic_prefix: str) -> Topic:
+    """A topic on it, of which each node leads a partition."""
+    topic = Topic(cluster.kafka.bootstrap_servers, f"{topic_prefix}stripe.events")
+    await topic.create(replicas=3)
+    assert sorted(await topic.leaders()) == [1, 2, 3]
+    return topic
+
+
+@pytest.mark.parametrize("controller", [False, True], ids=["a_follower", "the_controller"])
+async def test_killed(cluster: Cluster, topic: Topic, tmp_path: Path, *, controller: bool) -> None:
+    node = cluster.victim(controller=controller)
+    await _lose_one(
+        cluster,
+        topic,
+        tmp_path,
+        node,
+        name=f"three nodes, SIGKILL of {'the controller' if controller else 'another'}",
+        strike=lambda: asyncio.to_thread(node.kill),
+        lift=lambda: asyncio.to_thread(node.start),
+    )
+
+
+@pytest.mark.parametrize("controller", [False, True], ids=["a_follower", "the_controller"])
+async def test_frozen(cluster: Cluster, topic: Topic, tmp_path: Path, *, controller: bool) -> None:
+    """While it is still frozen, its partitions are served by the others: a fresh client finds them there."""
+    node = cluster.victim(controller=controller)
+    try:
+        await _lose_one(
+            cluster,
+            topic,
+            tmp_path,
+            node,
+            name=f"three nodes, SIGSTOP of {'the controller' if controller else 'another'}",
+            strike=lambda: asyncio.to_thread(node.freeze),
+            lift=lambda: asyncio.to_thread(node.thaw),
+        )
+    finally:
+        node.thaw()
+
+
+async def _lose_one(
+    cluster: Cluster,
+    topic: Topic,
+    folder: Path,
+    node: KafkaNode,
+    *,
+    name: str,
+    strike: Callable[[], Awaitable[None]],
+    lift: Callable[[], Awaitable[None]],
+) -> None:
+    leaders = await topic.leaders()
+    async with receiver(topic, folder, DEADLINE_S) as both:
+        load = both.load
+        await load.until_steady(within_s=30)
+        await both.leavers_load.until_steady(within_s=30)
+        struck = time.monotonic()
+        await strike()
+        accepting = asyncio.create_task(topic.accepts(within_s=60, by=cluster.others(node)))
+        left_s = await both.leave()
+        accepted = await accepting
+        await load.until_each_acked(accepted, within_s=40)
+        await lift()
+        await topic.until_in_sync(3, within_s=60)
+        await load.until_steady(within_s=30)
+        await both.readiness.until(lambda look: look.ready, within_s=15, what="ready again")
+    found = await asyncio.to_thread(records, topic.bootstrap_servers, topic.name)
+    both.check(found)
+    parts = by_partition(load.answers, found)
+    back = [last_first_ack(part, accepted) - accepted for part in parts.values()]
+    gaps = {number: longest_gap_s(part) for number, part in parts.items()}
+    lost = gaps.pop(leaders.index(node.node_id))
+    report(
+        f"{name}: accepting again after {accepted - struck:.1f} s; gap {lost:.1f} s on its partition, "
+        f"{max(gaps.values()):.1f} s on others; last sender's first 2xx {max(back):+.1f} s after accepting; "
+        f"{sum(not each.acked for each in load.answers)} of {len(load.answers)} were 503; "
+        f"SIGTERM in it took {left_s:.1f} s"
+    )
+    assert max(back) < RECOVERS_WITHIN_S
+    assert max(gaps.values()) < RECOVERS_WITHIN_S
