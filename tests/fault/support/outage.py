@@ -47,7 +47,8 @@ class Receiver:
         began = time.monotonic()
         self.leaver.process.send(signal.SIGTERM)
         assert await asyncio.to_thread(self.leaver.process.wait_ended, GRACE_S), "it outlived its grace"
-        assert self.leaver.process.status == 0
+        status = self.leaver.process.status
+        assert status == 0, f"it ended with status {status}"
         return time.monotonic() - began
 
     async def _leaver_feels_it(self) -> bool:

@@ -26,23 +26,27 @@ def check_nothing_is_lost(answers: Iterable[Answer], found: Iterable[Any]) -> No
     for record in found:
         values[dict(record.headers).get("ce_id", b"").decode()].add(record.value)
     acked = [answer for answer in answers if answer.acked]
-    assert acked
-    assert [answer.event_id for answer in acked if values.get(answer.event_id) != {answer.value}] == []
+    assert acked, "nothing was acked"
+    lost = [answer.event_id for answer in acked if values.get(answer.event_id) != {answer.value}]
+    assert not lost, f"{len(lost)} of {len(acked)} acked are not in the topic: {lost[:5]}"
 
 
-def check_answers(answers: Iterable[Answer], deadline_s: float, *, leaves: bool = False) -> None:
+def check_answers(answers: Sequence[Answer], deadline_s: float, *, leaves: bool = False) -> None:
     """Each is 200 or 503 with its body, in time; where the receiver leaves there may be none at all."""
     allowed = _ALLOWED | ({(NO_ANSWER, b"")} if leaves else set())
-    assert {(answer.status, answer.body) for answer in answers} <= allowed
-    assert max(answer.took_s for answer in answers) < deadline_s + MARGIN_S
+    others = {(answer.status, answer.body) for answer in answers} - allowed
+    assert not others, f"answers of another kind: {others}"
+    slowest = max(answer.took_s for answer in answers)
+    assert slowest < deadline_s + MARGIN_S, f"the slowest answer took {slowest:.1f} s"
 
 
 def check_refused_at_once(answers: Iterable[Answer], since: float, till: float) -> float:
     """Those of a time in which the brokers were known to be away; gives the slowest's seconds."""
     asked = [answer for answer in answers if answer.began > since and answer.ended < till]
-    assert {answer.status for answer in asked} == {503}
+    statuses = {answer.status for answer in asked}
+    assert statuses == {503}, f"with the brokers away: {statuses}"
     slowest = max(answer.took_s for answer in asked)
-    assert slowest < AT_ONCE_S
+    assert slowest < AT_ONCE_S, f"with the brokers known to be away one answer took {slowest:.1f} s"
     return slowest
 
 
