@@ -4,6 +4,7 @@ A `Delivery` is counted in when it is opened and out when it is answered, refuse
 large, and is answered once, by a call: nothing waits for it, so that no task is needed for each.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -78,6 +79,8 @@ class Intake:
         event, endpoint = delivery.event, delivery.endpoint
         self._counter(outcome, endpoint, event).inc()
         self._metrics.webhook_bytes.inc(delivery.size)
+        if not self._log.is_enabled_for(logging.INFO):
+            return
         facts: dict[str, Any] = {
             "outcome": outcome,
             "bytes": delivery.size,

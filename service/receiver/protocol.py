@@ -161,8 +161,13 @@ class WebhookProtocol(HttpToolsProtocol):
         self._chunks = []
         self._skipped = 0
         self._awaits_continue = self.expect_100_continue
-        lengths = [value for name, value in self.headers if name == b"content-length"]
-        signatures = [value for name, value in self.headers if name == b"stripe-signature"]
+        lengths: list[bytes] = []
+        signatures: list[bytes] = []
+        for name, value in self.headers:
+            if name == b"content-length":
+                lengths.append(value)
+            elif name == b"stripe-signature":
+                signatures.append(value)
         self._signature = signatures[0] if len(signatures) == 1 else None
         delivery = self.intake.open(turn, lengths[0] if len(lengths) == 1 else None)
         self._delivery = None if delivery.answered else delivery

@@ -7,6 +7,7 @@ the whole secret. Several `v1` stand there while a secret is being rotated; `v0`
 import hashlib
 import hmac
 import re
+from binascii import unhexlify
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 _SECONDS = re.compile(rb"0|[1-9][0-9]{0,11}")
 _SIGNATURE = re.compile(rb"[0-9A-Fa-f]{64}")
+_USUAL = re.compile(rb"t=(0|[1-9][0-9]{0,11}),v1=([0-9A-Fa-f]{64})(?:,v0=[0-9a-f]*)?")
+"""What Stripe sends while no secret is being rotated; the rest is read item by item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ def _parse(header: bytes | None) -> tuple[bytes, list[bytes]] | None:
     """Split the header into its time and its v1 signatures; None if it is not such a header."""
     if header is None or len(header) > _LONGEST_HEADER:
         return None
+    if usual := _USUAL.fullmatch(header):
+        return usual[1], [unhexlify(usual[2])]
     times: list[bytes] = []
     signatures: list[bytes] = []
     for item in header.split(b","):
@@ -93,7 +98,7 @@ def _parse(header: bytes | None) -> tuple[bytes, list[bytes]] | None:
             if not separator:
                 return None
             if _SIGNATURE.fullmatch(value):
-                signatures.append(bytes.fromhex(value.decode("ascii")))
+                signatures.append(unhexlify(value))
     if len(times) != 1 or not _SECONDS.fullmatch(times[0]):
         return None
     return times[0], signatures

@@ -58,14 +58,23 @@ def redact_names(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 def redact_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace what looks like a Stripe secret, or like a password in an address, in every text."""
-    for name, value in event.items():
-        if isinstance(value, str) and any(mark in value for mark in _SECRET_MARKS):
-            event[name] = _SECRET_TEXT.sub(REDACTED, value)
+    everything = "\n".join([value for value in event.values() if isinstance(value, str)])
+    if any(mark in everything for mark in _SECRET_MARKS):
+        for name, value in event.items():
+            if isinstance(value, str):
+                event[name] = _SECRET_TEXT.sub(REDACTED, value)
     return event
 
 
-def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
+    return _encoder.encode(event)
+
+
+def _as_json_text(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    return _as_json(logger, method, event).decode()
 
 
 def configure(log_format: Literal["console", "json"], level: str) -> None:
@@ -81,20 +90,22 @@ def configure(log_format: Literal["console", "json"], level: str) -> None:
         redact_names,
         redact_text,
     ]
-    renderer: Processor = (
-        _as_json if log_format == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    own: Processor = _as_json if log_format == "json" else console
+    foreign: Processor = _as_json_text if log_format == "json" else console
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, own],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
+        if log_format == "json"
+        else structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, foreign],
         )
     )
     root = logging.getLogger()

@@ -20,8 +20,6 @@ from tests.fault.support.verdict import (
 )
 from tests.integration.receiver import records
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
@@ -58,6 +56,7 @@ async def test_killed_and_started_again(topic: Topic, node: KafkaNode, tmp_path:
     )
 
 
+@pytest.mark.slow
 async def test_stopped_and_started_again(topic: Topic, node: KafkaNode, tmp_path: Path) -> None:
     await live_through(
         topic,
@@ -68,6 +67,7 @@ async def test_stopped_and_started_again(topic: Topic, node: KafkaNode, tmp_path
     )
 
 
+@pytest.mark.slow
 async def test_frozen_and_thawed(topic: Topic, node: KafkaNode, tmp_path: Path) -> None:
     try:
         await live_through(
@@ -82,6 +82,7 @@ async def test_frozen_and_thawed(topic: Topic, node: KafkaNode, tmp_path: Path) 
         node.thaw()
 
 
+@pytest.mark.slow
 async def test_down_at_the_start(topic: Topic, node: KafkaNode, tmp_path: Path) -> None:
     """Until the broker is there every answer is 503 at once; it is found without being told of."""
     await asyncio.to_thread(node.stop)

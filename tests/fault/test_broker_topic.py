@@ -5,8 +5,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from deploy.local.kafka import Kafka
 from service.runtime.kafka.partition import partition_of
 from tests.fault.support.brokers import Topic
@@ -20,8 +18,6 @@ from tests.fault.support.verdict import (
     report,
 )
 from tests.integration.receiver import Serve, records
-
-pytestmark = pytest.mark.slow
 
 LIMIT = 20_000
 SENDERS = 40

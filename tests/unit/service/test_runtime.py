@@ -72,11 +72,11 @@ def test_the_tick_is_false_once_the_loop_stood_still() -> None:
 @pytest.fixture
 def log_lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Log as JSON, and give what was logged."""
-    written, root = io.StringIO(), logging.getLogger()
+    written, root = io.TextIOWrapper(io.BytesIO()), logging.getLogger()
     handlers, level = root.handlers, root.level
     monkeypatch.setattr(sys, "stderr", written)
     configure("json", "info")
-    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    yield lambda: [json.loads(line) for line in written.buffer.getvalue().splitlines()]
     root.handlers = handlers
     root.setLevel(level)
     structlog.reset_defaults()
