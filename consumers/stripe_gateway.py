@@ -127,15 +127,45 @@ class StripeGateway:
             )
         )
 
+    async def update(
+        self, account: str, payment_method: str, parameters: Mapping[str, Any], key: str
+    ) -> Reply:
+        """Update a clone in place: expiry, billing details."""
+        return await self._reply(
+            self._client.v1.payment_methods.update_async(
+                payment_method,
+                cast("Any", dict(parameters)),
+                {"stripe_account": account, "idempotency_key": key},
+            )
+        )
+
+    async def detach(self, account: str, payment_method: str, key: str) -> Reply:
+        """Detach a clone from its customer, for good."""
+        return await self._reply(
+            self._client.v1.payment_methods.detach_async(
+                payment_method, {}, {"stripe_account": account, "idempotency_key": key}
+            )
+        )
+
+    async def update_customer(
+        self, account: str, customer: str, parameters: Mapping[str, Any], key: str
+    ) -> Reply:
+        """Change a customer of `account`: its default method."""
+        return await self._reply(
+            self._client.v1.customers.update_async(
+                customer, cast("Any", dict(parameters)), {"stripe_account": account, "idempotency_key": key}
+            )
+        )
+
     async def read_payment_method(self, payment_method: str, account: str | None = None) -> Reply:
         """Read a method on `account`, or on the platform."""
         return await self._reply(
             self._client.v1.payment_methods.retrieve_async(payment_method, None, _on(account))
         )
 
-    async def read_customer(self, customer: str) -> Reply:
-        """Read a platform customer; a deleted one answers with `deleted`."""
-        return await self._reply(self._client.v1.customers.retrieve_async(customer))
+    async def read_customer(self, customer: str, account: str | None = None) -> Reply:
+        """Read a customer on `account`, or on the platform; a deleted one answers with `deleted`."""
+        return await self._reply(self._client.v1.customers.retrieve_async(customer, None, _on(account)))
 
     async def read_account(self, account: str) -> Reply:
         """Read a connected account."""

@@ -15,6 +15,9 @@ class Step(StrEnum):
     CLONE = "clone"
     CREATE_CUSTOMER = "create_customer"
     ATTACH = "attach"
+    UPDATE = "update"
+    SET_DEFAULT = "set_default"
+    DETACH = "detach"
 
 
 class RecoveryPoint(StrEnum):

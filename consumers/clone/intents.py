@@ -45,3 +45,5 @@ def parameters(share: ShareFacts, method: MethodFacts, step: Step) -> Mapping[st
             }
         case Step.ATTACH:
             return {"customer": share.connected_customer_id}
+        case Step.UPDATE | Step.SET_DEFAULT | Step.DETACH:
+            raise NotImplementedError(step)

@@ -188,6 +188,8 @@ class ShareWorker:
                 return await stripe.create_customer(account, intent.parameters, key)
             case Step.ATTACH:
                 return await stripe.attach(account, _clone_id(method), intent.parameters, key)
+            case Step.UPDATE | Step.SET_DEFAULT | Step.DETACH:
+                raise NotImplementedError(intent.step)
 
     async def _call(self, share: ShareFacts, name: str, call: Call) -> Reply:
         """Make one call in its turn; what did not go well, and is no refusal, means later."""

@@ -127,21 +127,25 @@ def payment_method_seen(
 _BANK_FIELDS: Final = ("account_holder_type", "account_type", "bank_name", "last4", "routing_number")
 
 
-def content_hash(method: PaymentMethod) -> bytes:
-    """Hash exactly what makes a clone out of date.
+def content(method: PaymentMethod) -> dict[str, Any]:
+    """Give exactly what makes a clone out of date.
 
-    That is type, fingerprint, expiry, billing details and the bank's identifying fields, without empty
-    values and whatever their order; never metadata, checks, networks or allow_redisplay.
+    That is fingerprint, expiry, billing details and the bank's identifying fields, without empty values;
+    never metadata, checks, networks or allow_redisplay. `expiry` is [year, month].
     """
     card, bank = method.card or {}, method.us_bank_account or {}
-    content = {
-        "type": method.type,
+    return {
         "fingerprint": card.get("fingerprint") or bank.get("fingerprint"),
         "expiry": [card.get("exp_year"), card.get("exp_month")],
         "billing_details": _without_empty(method.billing_details or {}),
         "bank": _without_empty({name: bank.get(name) for name in _BANK_FIELDS}),
     }
-    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest()
+
+
+def content_hash(method: PaymentMethod) -> bytes:
+    """Hash a method's type and content, whatever the order of their fields."""
+    everything = {"type": method.type, **content(method)}
+    return hashlib.sha256(msgspec.json.encode(everything, order="sorted")).digest()
 
 
 def _without_empty(value: Mapping[str, Any]) -> dict[str, Any]:

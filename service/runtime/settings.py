@@ -129,11 +129,21 @@ class WorkSettings(ProcessSettings):
     stripe_api_key: StripeApiKey
     stripe_api_base: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+/?$")] = "https://api.stripe.com"
     stripe_requests_per_second: PerSecond = 10
+    stripe_bulk_requests_per_second: PerSecond | None = None
     stripe_timeout_s: Seconds = 30
     stripe_writes: Literal["on", "observe"] = "on"
     lease_s: Seconds = 60
     retry_for_s: Seconds = 259_200
+    share_with: Literal["metadata", "all"] = "metadata"
     share_metadata_key: Annotated[str, Field(pattern=r"^[^\[\]\s]{1,38}$")] = "connected_accounts"
+    on_update: Literal["update", "replace"] = "update"
+    on_superseded: Literal["keep", "detach"] = "keep"
+    superseded_grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 86_400
+    on_detach: Literal["detach", "keep"] = "detach"
+    detach_brake: Annotated[int, Field(ge=0)] = 500
+    clones_per_card_per_hour: Annotated[int, Field(ge=1)] = 60
+    default_follows: Literal["replaced", "platform"] = "replaced"
+    reuse_existing: bool = True
     customer_fields: Words = ("name", "email")
 
     @field_validator("stripe_api_key")
@@ -144,6 +154,16 @@ class WorkSettings(ProcessSettings):
             mode, other = ("live", "false") if live else ("test", "true")
             raise ValueError(f"is a {mode} key, but {PREFIX}LIVEMODE is {other}; use the key of that mode")
         return value
+
+    @field_validator("stripe_bulk_requests_per_second")
+    @classmethod
+    def _is_a_part_of_the_rate(cls, value: float | None, info: ValidationInfo) -> float | None:
+        rate = info.data.get("stripe_requests_per_second")
+        if rate is None:
+            return value
+        if value is not None and value > rate:
+            raise ValueError(f"must not be more than {PREFIX}STRIPE_REQUESTS_PER_SECOND")
+        return rate / 2 if value is None else value
 
     @field_validator("lease_s")
     @classmethod

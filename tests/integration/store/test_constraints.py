@@ -81,7 +81,7 @@ INTENT = """
 
 
 async def test_the_words_are_those_of_the_code(sql: Connection, share_id: int) -> None:
-    steps = [step for step in [*Step, "detach"] if await _is_taken(sql, INTENT, share_id, step, 1, "k", None)]
+    steps = [step for step in [*Step, "charge"] if await _is_taken(sql, INTENT, share_id, step, 1, "k", None)]
     outcomes = [
         outcome
         for outcome in [*Outcome, "lost"]
