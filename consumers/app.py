@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from consumers.clone.lane import CloneLane
-from consumers.clone.plan import Policy
-from consumers.clone.worker import Tools
+from consumers.clone.policy import DefaultFollows, Leave, OnUpdate, Policy
+from consumers.clone.tools import Tools
 from consumers.ingest.loop import IngestLane
 from consumers.projection.observe import Reading
 from consumers.refresh import RefreshLane
@@ -177,11 +177,13 @@ class _Work:
             shares=self._shares,
             projections=self._projections,
             calls=calls,
-            policy=Policy(retry_for=timedelta(seconds=self._settings.retry_for_s)),
+            policy=_policy(self._settings),
             observe=self._settings.stripe_writes == "observe",
             installation=installation,
             now=_now,
             stopping=stop.is_set,
+            clones_per_card_per_hour=self._settings.clones_per_card_per_hour,
+            detach_brake=self._settings.detach_brake,
         )
         await CloneLane(self._database, self._shares, tools, self._watch, self._metrics).run(stop)
 
@@ -217,6 +219,18 @@ class _Work:
         # One id for the whole deployment: whoever leads fences off whoever led before.
         name = f"{self._settings.kafka_topic_prefix}{self._settings.kafka_group}-relay"
         return TransactionalPublisher(self._kafka, name, client_id="offshoot-relay")
+
+
+def _policy(settings: WorkSettings) -> Policy:
+    return Policy(
+        retry_for=timedelta(seconds=settings.retry_for_s),
+        on_update=OnUpdate(settings.on_update),
+        on_superseded=Leave(settings.on_superseded),
+        superseded_grace=timedelta(seconds=settings.superseded_grace_s),
+        on_detach=Leave(settings.on_detach),
+        default_follows=DefaultFollows(settings.default_follows),
+        reuse_existing=settings.reuse_existing,
+    )
 
 
 def _now() -> datetime:

@@ -64,14 +64,18 @@ class RefusedError(StripeError):
         *,
         status: int,
         code: str | None,
+        param: str | None = None,
         decline_code: str | None,
         consumed: bool,
+        not_attached: bool = False,
     ) -> None:
         super().__init__(summary, request_id)
         self.status = status
         self.code = code
+        self.param = param
         self.decline_code = decline_code
         self.consumed = consumed
+        self.not_attached = not_attached
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +226,9 @@ def _translated(error: stripe.StripeError) -> StripeError:  # noqa: PLR0911 -- a
         request_id,
         status=status,
         code=code,
+        param=details.param,
         decline_code=details.decline_code,
+        # Stripe gives these two no code (STRIPE.md 1.4 and 1.6), so that only the message tells.
         consumed="previously used" in (error.user_message or ""),
+        not_attached="not attached to a customer" in (error.user_message or ""),
     )

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Final
 
-from consumers.clone.worker import ShareWorker, Tools
+from consumers.clone.tools import Tools
+from consumers.clone.worker import ShareWorker
 from consumers.store.database import Database, StoreError, listen
 from consumers.store.shares import CHANNEL_DUE, Lease, ShareStore
 from consumers.stripe_calls import KeyWatch

@@ -1,4 +1,4 @@
-"""Shares, their clones and their writes: claiming under a lease, loading, and recording behind the fence."""
+"""Shares: claiming them under a lease, loading their facts, and giving them back."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,18 +11,20 @@ import msgspec
 from consumers.clone.facts import (
     AccountFacts,
     CloneFacts,
+    Connected,
+    Content,
     CustomerFacts,
     Intent,
     MethodFacts,
-    Outcome,
     RecoveryPoint,
     ShareFacts,
     Step,
+    Superseded,
 )
-from consumers.store.database import Connection, Database, load_queries
+from consumers.store.database import Database, load_queries
 from consumers.store.outbox import Outbox
-from schemas.cloudevents import rfc3339
-from schemas.records import Origin, PaymentMethodRecord, Reason, State
+from consumers.store.recording import Recording
+from schemas.records import Reason, State
 
 CHANNEL_DUE: Final = "offshoot_due"
 """Notified when shares became due."""
@@ -101,10 +103,21 @@ class ShareStore:
                     share_id=lease.share_id,
                     customer_id=share["customer_id"],
                     default_id=share["default_payment_method_id"],
+                    account_id=share["account_id"],
+                    connected_customer_id=share["connected_customer_id"],
                 )
             ]
+            superseded = [
+                Superseded(
+                    row["connected_payment_method_id"],
+                    row["platform_payment_method_id"],
+                    row["detach_at"],
+                    row["ours"],
+                )
+                async for row in self._queries.load_superseded(connection, share_id=lease.share_id)
+            ]
             intent = await self._queries.load_open_intent(connection, share_id=lease.share_id)
-        return _share(share, tuple(methods), intent)
+        return _share(share, tuple(methods), tuple(superseded), intent)
 
     @asynccontextmanager
     async def fenced(self, lease: Lease) -> AsyncIterator["Recording"]:
@@ -119,13 +132,23 @@ class ShareStore:
             )
             if held is None:
                 raise LeaseLostError
-            yield Recording(connection, self._queries, self._outbox, lease, livemode=self._livemode)
+            yield Recording(connection, self._queries, self._outbox, lease.share_id, livemode=self._livemode)
 
-    async def finish(self, lease: Lease, mark: int) -> None:
-        """Nothing is left to do for what was loaded with `mark`: not due, unless marked since."""
+    async def finish(
+        self, lease: Lease, mark: int, *, until: datetime | None = None, braked: bool = False
+    ) -> None:
+        """Nothing is left to do before `until` for what was loaded with `mark`; due at once if marked since.
+
+        `braked`: something is left, and due when the brake is released.
+        """
         async with self._database.connection() as connection:
             await self._queries.finish_share(
-                connection, share_id=lease.share_id, lease_token=lease.token, mark=mark
+                connection,
+                share_id=lease.share_id,
+                lease_token=lease.token,
+                mark=mark,
+                until=until,
+                braked=braked,
             )
 
     async def postpone(self, lease: Lease, mark: int, delay_s: float) -> None:
@@ -145,130 +168,9 @@ class ShareStore:
             await self._queries.release_share(connection, share_id=lease.share_id, lease_token=lease.token)
 
 
-class Recording:
-    """One fenced transaction: what is recorded in it and what it announces happen together or not at all."""
-
-    def __init__(
-        self, connection: Connection, queries: Any, outbox: Outbox, lease: Lease, *, livemode: bool
-    ) -> None:
-        self._connection = connection
-        self._queries = queries
-        self._outbox = outbox
-        self._share_id = lease.share_id
-        self._livemode = livemode
-
-    async def next_epoch(self, step: Step, about: str) -> int:
-        """Give the epoch of a new write: one more than the last."""
-        last = await self._queries.last_epoch(
-            self._connection, share_id=self._share_id, step=step, object=about
-        )
-        return int(last or 0) + 1
-
-    async def plan_clone(self, method: MethodFacts, now: datetime) -> None:
-        """Make the method's row where there is none."""
-        await self._queries.plan_clone(
-            self._connection,
-            share_id=self._share_id,
-            platform_payment_method_id=method.id,
-            generation=method.generation,
-            now=now,
-        )
-
-    async def open_intent(self, intent: Intent) -> None:
-        """Record a write before it is sent."""
-        await self._queries.record_intent(
-            self._connection,
-            share_id=self._share_id,
-            platform_payment_method_id=intent.platform_payment_method_id,
-            step=intent.step,
-            object=intent.object,
-            epoch=intent.epoch,
-            idempotency_key=intent.idempotency_key,
-            parameters=msgspec.json.encode(intent.parameters).decode(),
-            generation=intent.generation,
-            now=intent.first_tried_at,
-        )
-
-    async def conclude_intent(self, outcome: Outcome, request_id: str | None) -> None:
-        """Record what became of the open write."""
-        await self._queries.conclude_intent(
-            self._connection, share_id=self._share_id, outcome=outcome, stripe_request_id=request_id
-        )
-        if outcome is Outcome.SUCCEEDED:
-            await self._queries.step_succeeded(self._connection, share_id=self._share_id)
-
-    async def note_stored_error(self, request_id: str | None) -> None:
-        """Record that Stripe keeps a 500 under the open write's key."""
-        await self._queries.note_stored_error(
-            self._connection, share_id=self._share_id, stripe_request_id=request_id
-        )
-
-    async def cloned(
-        self, method: MethodFacts, generation: int, clone_id: str, request_id: str | None
-    ) -> None:
-        """Recovery point `cloned`; the generation is that of the write, which may be an old one's repeat."""
-        await self._queries.record_cloned(
-            self._connection,
-            share_id=self._share_id,
-            platform_payment_method_id=method.id,
-            connected_payment_method_id=clone_id,
-            generation=generation,
-            stripe_request_id=request_id,
-        )
-
-    async def connected_customer(self, customer_id: str, default_id: str | None) -> None:
-        """Record the customer on the account, and the default it was made with."""
-        await self._queries.record_connected_customer(
-            self._connection,
-            share_id=self._share_id,
-            connected_customer_id=customer_id,
-            default_id=default_id,
-        )
-
-    async def attached(self, method: MethodFacts, request_id: str | None) -> None:
-        """Recovery point `attached`."""
-        await self._queries.record_attached(
-            self._connection,
-            share_id=self._share_id,
-            platform_payment_method_id=method.id,
-            stripe_request_id=request_id,
-        )
-
-    async def announce(
-        self, method: MethodFacts, state: State, reason: Reason | None, now: datetime
-    ) -> PaymentMethodRecord:
-        """Set the method's state and put its record in the outbox."""
-        row = await self._queries.record_state(
-            self._connection,
-            share_id=self._share_id,
-            platform_payment_method_id=method.id,
-            state=state,
-            reason=reason,
-            now=now,
-        )
-        attached = row["recovery_point"] == RecoveryPoint.ATTACHED
-        clone_id = row["connected_payment_method_id"]
-        record = PaymentMethodRecord(
-            account=row["account_id"],
-            origin=Origin.CLONE,
-            state=state,
-            reason=reason,
-            platform_customer=row["customer_id"],
-            platform_payment_method=method.id,
-            connected_customer=row["connected_customer_id"],
-            connected_payment_method=clone_id,
-            type=row["type"],
-            default=attached and clone_id == row["connected_default_id"],
-            generation=row["generation"],
-            version=row["version"],
-            livemode=self._livemode,
-            occurred_at=rfc3339(row["occurred_at"]),
-        )
-        await self._outbox.add_payment_method(self._connection, record, row["occurred_at"])
-        return record
-
-
-def _share(row: Any, methods: tuple[MethodFacts, ...], intent: Any | None) -> ShareFacts:
+def _share(
+    row: Any, methods: tuple[MethodFacts, ...], superseded: tuple[Superseded, ...], intent: Any | None
+) -> ShareFacts:
     return ShareFacts(
         id=row["id"],
         mark=row["mark"],
@@ -284,33 +186,67 @@ def _share(row: Any, methods: tuple[MethodFacts, ...], intent: Any | None) -> Sh
             id=row["customer_id"],
             deleted=row["deleted_at"] is not None,
             profile=_json(row["profile"]),
+            default_payment_method_id=row["default_payment_method_id"],
+            confirmed=row["confirmed"],
         ),
         connected_customer_id=row["connected_customer_id"],
         methods=methods,
         open_intent=_intent(intent) if intent is not None else None,
         attempts=row["attempts"],
         failing_since=row["failing_since"],
+        connected_default_id=row["connected_default_id"],
+        connected_customer_deleted=row["connected_customer_deleted_at"] is not None,
+        superseded=superseded,
+        braked=row["engaged_at"] is not None,
     )
 
 
 def _method(row: Any) -> MethodFacts:
-    clone = None
-    if row["recovery_point"] is not None:
-        clone = CloneFacts(
-            recovery_point=RecoveryPoint(row["recovery_point"]),
-            connected_payment_method_id=row["connected_payment_method_id"],
-            state=State(row["state"]),
-            reason=Reason(row["reason"]) if row["reason"] is not None else None,
-            generation=row["clone_generation"],
-            version=row["version"],
-        )
+    reusable = None
+    if row["reusable_id"] is not None:
+        reusable = Connected(row["reusable_id"], row["generation"], _content(row["reusable_content"]))
     return MethodFacts(
         id=row["id"],
         type=row["type"],
         generation=row["generation"],
         opted_out=row["opted_out"],
         detached=row["detached_at"] is not None,
-        clone=clone,
+        clone=_clone(row) if row["recovery_point"] is not None else None,
+        content=_content(row["content"]),
+        blocked=row["blocked"],
+        owner_supported=row["owner_supported"],
+        confirmed=row["confirmed"],
+        reusable=reusable,
+    )
+
+
+def _clone(row: Any) -> CloneFacts:
+    following = None
+    if row["next_payment_method_id"] is not None:
+        following = Connected(
+            row["next_payment_method_id"], row["next_generation"], _content(row["next_content"])
+        )
+    return CloneFacts(
+        recovery_point=RecoveryPoint(row["recovery_point"]),
+        connected_payment_method_id=row["connected_payment_method_id"],
+        state=State(row["state"]),
+        reason=Reason(row["reason"]) if row["reason"] is not None else None,
+        generation=row["clone_generation"],
+        version=row["version"],
+        ours=row["ours"],
+        content=_content(row["clone_content"]),
+        source_fingerprint=row["source_fingerprint"],
+        next=following,
+        update_refused_generation=row["update_refused_generation"],
+        failed_generation=row["failed_generation"],
+        declines=row["declines"],
+        retry_at=row["retry_at"],
+        paced_until=row["paced_until"],
+        taken_up=row["taken_up"],
+        announced_default=row["announced_default"],
+        detached=row["clone_detached_at"] is not None,
+        detached_by_others=row["detached_by_others"],
+        missing=row["missing_at"] is not None,
     )
 
 
@@ -325,8 +261,13 @@ def _intent(row: Any) -> Intent:
         first_tried_at=row["first_tried_at"].astimezone(UTC),
         stored_error=row["stored_error"],
         generation=row["generation"],
+        target=row["target"],
     )
 
 
 def _json(text: str) -> Mapping[str, Any]:
     return msgspec.json.decode(text.encode(), type=dict[str, Any])
+
+
+def _content(text: str | None) -> Content | None:
+    return _json(text) if text is not None else None

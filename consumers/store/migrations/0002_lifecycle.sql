@@ -86,6 +86,8 @@ CREATE TABLE offshoot.superseded_clone (
     share_id                    bigint NOT NULL REFERENCES offshoot.share,
     platform_payment_method_id  text NOT NULL,
     generation                  integer NOT NULL CHECK (generation >= 1),
+    -- As clone.ours.
+    ours                        boolean NOT NULL DEFAULT true,
     superseded_at               timestamptz NOT NULL,
     -- When to detach it; null: never.
     detach_at                   timestamptz,
@@ -150,11 +152,10 @@ CREATE TABLE offshoot.brake (
 );
 INSERT INTO offshoot.brake DEFAULT VALUES;
 
--- When the next clone of a card may be made: CLONES_PER_CARD_PER_HOUR as a virtual schedule (GCRA).
+-- The latest turns that were given to clones of a card, oldest first, at most CLONES_PER_CARD_PER_HOUR of them.
 CREATE TABLE offshoot.pace (
     platform_payment_method_id text PRIMARY KEY,
-    -- The end of the turns given so far.
-    next_at timestamptz NOT NULL
+    turns                      timestamptz[] NOT NULL
 ) WITH (fillfactor = 50);
 
 -- Stripe asked for slower calls: half the rate until then. Null: no such wish.

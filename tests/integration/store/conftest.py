@@ -16,8 +16,8 @@ from tests.integration.store.world import Connection, World
 _EMPTY = """
 SELECT 'SET session_replication_role = replica; '
     || string_agg(format('DELETE FROM %I.%I; ', schemaname, tablename), '')
-    || 'RESET session_replication_role'
-FROM pg_tables WHERE schemaname = 'offshoot' AND tablename NOT IN ('migration', 'cursor')
+    || 'UPDATE offshoot.brake SET engaged_at = NULL, released_at = DEFAULT; RESET session_replication_role'
+FROM pg_tables WHERE schemaname = 'offshoot' AND tablename NOT IN ('migration', 'cursor', 'brake')
 """
 
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from consumers.clone.facts import Step
-from consumers.clone.worker import Ending, ShareWorker, Tools
+from consumers.clone.tools import Tools
+from consumers.clone.worker import Ending, ShareWorker
 from consumers.ingest.batch import digest
 from consumers.projection.observe import Reading
 from consumers.projection.seen import Hint, Kind, Seen
@@ -217,7 +218,7 @@ async def test_the_inbox_takes_events_in_one_order(world: World) -> None:
 async def test_a_repeated_clone_call_is_of_the_generation_it_was_begun_for(
     world: World, tools: Tools, stripe: Answering
 ) -> None:
-    """Stripe replays the clone of the first content, and the newest generation is recorded for it."""
+    """The newest generation was recorded for it; now it is of its own, and the newest is cloned anew."""
     lease = await world.see_share()
     about = await world.method(lease)
     async with world.shares.fenced(lease) as recording:
@@ -228,7 +229,8 @@ async def test_a_repeated_clone_call_is_of_the_generation_it_was_begun_for(
 
     await _work_again(world, tools)
 
-    assert await world.sql.fetchval("SELECT generation FROM offshoot.clone") == 1
+    rows = await world.sql.fetch("SELECT object FROM offshoot.intent WHERE step = 'clone' ORDER BY id")
+    assert [row["object"] for row in rows] == ["pm_P.1", "pm_P.2"]
 
 
 async def test_while_the_key_is_refused_no_lane_makes_a_call(tools: Tools, stripe: Answering) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from consumers.clone.facts import CloneFacts, MethodFacts, Outcome, RecoveryPoint, Step
+from consumers.clone.facts import CloneFacts, Connected, MethodFacts, Outcome, RecoveryPoint, Step
 from consumers.store.outbox import CHANNEL_OUTBOX, LeadingOutbox, OutboxRow
 from consumers.store.shares import Lease
 from schemas.records import Reason, State
@@ -19,6 +19,10 @@ from tests.unit.consumers.sightings import account, card, customer
 
 class _Stopped(Exception):  # noqa: N818 -- the process dies here
     pass
+
+
+def _made(about: MethodFacts) -> Connected:
+    return Connected(f"{about.id}-clone", about.generation)
 
 
 async def _published(world: World) -> list[OutboxRow]:
@@ -33,10 +37,10 @@ async def _reach(world: World, lease: Lease, point: RecoveryPoint) -> MethodFact
     async with world.shares.fenced(lease) as recording:
         await recording.plan_clone(about, NOW)
         if point is not RecoveryPoint.PLANNED:
-            await recording.cloned(about, about.generation, f"{about.id}-clone", "req_1")
+            await recording.cloned(about, _made(about), NOW, "req_1")
         if point is RecoveryPoint.ATTACHED:
             await recording.connected_customer("cus_C", f"{about.id}-clone")
-            await recording.attached(about, "req_2")
+            await recording.attached(about, _made(about), NOW, "req_2")
     found, *_ = (await world.shares.load(lease)).methods
     return found
 
@@ -180,7 +184,7 @@ async def test_neither_without_the_other(world: World) -> None:
     async def die() -> None:
         async with world.shares.fenced(lease) as recording:
             await recording.open_intent(intent(Step.CLONE))
-            await recording.cloned(about, about.generation, "pm_C", "req_1")
+            await recording.cloned(about, _made(about), NOW, "req_1")
             await recording.announce(about, State.FAILED, Reason.REFUSED, NOW)
             raise _Stopped
 
@@ -216,8 +220,8 @@ async def test_only_the_default_says_that_it_is(world: World) -> None:
     first, second = (await world.shares.load(lease)).methods
     async with world.shares.fenced(lease) as recording:
         await recording.plan_clone(second, NOW)
-        await recording.cloned(second, second.generation, "pm_2-clone", "req_3")
-        await recording.attached(second, "req_4")
+        await recording.cloned(second, _made(second), NOW, "req_3")
+        await recording.attached(second, _made(second), NOW, "req_4")
         records = [await recording.announce(about, State.READY, None, NOW) for about in (first, second)]
 
     assert [record.default for record in records] == [True, False]

@@ -12,7 +12,7 @@ from consumers.clone.facts import (
     ShareFacts,
     Step,
 )
-from consumers.clone.plan import Policy
+from consumers.clone.policy import Policy
 from schemas.records import Reason, State
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.clone.actions import Write
 from consumers.clone.facts import AccountFacts, MethodFacts, ShareFacts, Step
 from consumers.clone.intents import idempotency_key, object_of, parameters
-from tests.unit.consumers.shares import ACTIVE, CUSTOMER, attached, cloned, method, planned, share
+from tests.unit.consumers.shares import ACTIVE, CUSTOMER, attached, cloned, method, share
 
 
 def _key(of: ShareFacts, about: MethodFacts, step: Step, *, installation: str = "i", epoch: int = 1) -> str:
-    return idempotency_key(installation, of, step, object_of(of, about, step), epoch)
+    return idempotency_key(installation, of, step, object_of(of, Write(about, step, "pm_C9")), epoch)
 
 
-CARD = method(planned())
+CARD = method(cloned())
 SHARE = share(CARD)
 
 
@@ -88,13 +89,13 @@ def test_a_key_is_one_that_stripe_takes(ids: tuple[str, str, str], step: Step, n
 
 
 def test_the_clone_call_says_customer_and_payment_method_and_nothing_else() -> None:
-    assert parameters(SHARE, CARD, Step.CLONE) == {"customer": "cus_P", "payment_method": "pm_P1"}
+    assert parameters(SHARE, Write(CARD, Step.CLONE)) == {"customer": "cus_P", "payment_method": "pm_P1"}
 
 
 def test_the_connected_customer_is_made_with_the_clone_as_its_default() -> None:
     about = method(cloned())
 
-    assert parameters(share(about), about, Step.CREATE_CUSTOMER) == {
+    assert parameters(share(about), Write(about, Step.CREATE_CUSTOMER)) == {
         "name": "Jenny",
         "payment_method": "pm_C1",
         "invoice_settings": {"default_payment_method": "pm_C1"},
@@ -105,4 +106,6 @@ def test_the_connected_customer_is_made_with_the_clone_as_its_default() -> None:
 def test_a_later_clone_is_attached_to_the_connected_customer() -> None:
     about = method(cloned())
 
-    assert parameters(share(about, connected_customer="cus_C"), about, Step.ATTACH) == {"customer": "cus_C"}
+    assert parameters(share(about, connected_customer="cus_C"), Write(about, Step.ATTACH)) == {
+        "customer": "cus_C"
+    }

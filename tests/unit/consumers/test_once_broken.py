@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.clone.actions import Announce, ReadClone, Rest
 from consumers.clone.facts import ShareFacts, Step
-from consumers.clone.plan import Announce, ReadClone, Rest, next_action
+from consumers.clone.plan import next_action
 from consumers.projection.fold import fold
 from consumers.projection.objects import Account, Customer, PaymentMethod
 from consumers.projection.seen import AccountSeen, Seen

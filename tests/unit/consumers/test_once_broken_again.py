@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from consumers.clone.actions import Announce, Rest
 from consumers.clone.facts import Step
-from consumers.clone.plan import Announce, Rest, next_action
+from consumers.clone.plan import next_action
 from schemas.records import Reason, State
 from tests.unit.consumers.shares import NOW, POLICY, intent, method, planned, share
 

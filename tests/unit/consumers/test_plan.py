@@ -8,27 +8,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.clone.actions import (
+    Abandon,
+    Action,
+    Announce,
+    CatchUp,
+    Confirm,
+    LookUpAccount,
+    ReadClone,
+    Repeat,
+    Rest,
+    Restart,
+    Reuse,
+    Write,
+)
 from consumers.clone.facts import (
     AccountFacts,
     CloneFacts,
+    Connected,
     Intent,
     MethodFacts,
     RecoveryPoint,
     ShareFacts,
     Step,
 )
-from consumers.clone.plan import (
-    CAPABILITIES,
-    Abandon,
-    Action,
-    Announce,
-    LookUpAccount,
-    ReadClone,
-    Repeat,
-    Rest,
-    Write,
-    next_action,
-)
+from consumers.clone.gates import CAPABILITIES, why_absent
+from consumers.clone.plan import next_action
+from consumers.projection.seen import Kind
 from schemas.records import REASONS, Reason, State
 from tests.unit.consumers.shares import (
     ACTIVE,
@@ -436,7 +442,19 @@ def _shares(draw: st.DrawFn) -> ShareFacts:
     )
 
 
-_ACTIONS: Final = (LookUpAccount, Write, Repeat, Abandon, ReadClone, Announce, Rest)
+_ACTIONS: Final = (
+    LookUpAccount,
+    Confirm,
+    Write,
+    Repeat,
+    Abandon,
+    ReadClone,
+    Reuse,
+    CatchUp,
+    Restart,
+    Announce,
+    Rest,
+)
 
 
 @given(_shares(), st.timedeltas(timedelta(), timedelta(days=400)))
@@ -484,25 +502,22 @@ class _World:
             case LookUpAccount():
                 assert not self.facts.account.known
                 self.facts = replace(self.facts, account=self._real)
-            case Write(method=at, step=step):
-                assert self.facts.open_intent is None, "one open write a share"
-                if at.clone is None:
-                    at = self._change(at, planned())
-                opened = replace(
-                    intent(step, name=at.id.removeprefix("pm_P")),
-                    first_tried_at=self.now,
-                    idempotency_key=f"{at.id}:{step}:{len(self._done)}:{self.now}",
-                )
-                self.facts = replace(self.facts, open_intent=opened)
-                self._send(at, opened)
+            case Confirm(kind=kind):
+                self._confirm(kind)
+            case Write():
+                self._begin(action)
             case Repeat(method=at, intent=opened):
                 assert opened == self.facts.open_intent
                 self._send(at, opened)
             case Abandon(intent=opened):
-                assert opened.step is Step.CLONE, "what the others did is looked at"
+                assert opened.step in (Step.CLONE, Step.SET_DEFAULT), "what the others did is looked at"
                 self.facts = replace(self.facts, open_intent=None)
             case ReadClone(method=at, connected_payment_method_id=clone_id, intent=opened):
                 self._read(at, clone_id, opened)
+            case Reuse() | CatchUp():
+                raise AssertionError("there is nothing of the kind in this world")
+            case Restart(method=at):
+                self._change(at, planned())
             case Announce(method=at, state=state, reason=reason):
                 assert at.clone is None or (at.clone.state, at.clone.reason) != (state, reason), (
                     "said already"
@@ -513,13 +528,39 @@ class _World:
             case _:
                 assert_never(action)
 
+    def _begin(self, write: Write) -> None:
+        at, step = write.method, write.step
+        assert self.facts.open_intent is None, "one open write a share"
+        assert step is not Step.DETACH or self._is_confirmed(at), "read before it is detached"
+        if at.clone is None:
+            at = self._change(at, planned())
+        opened = replace(
+            intent(step, name=at.id.removeprefix("pm_P")),
+            target=write.detaching or _serving(at),
+            generation=at.generation,
+            first_tried_at=self.now,
+            idempotency_key=f"{at.id}:{step}:{len(self._done)}:{self.now}",
+        )
+        self.facts = replace(self.facts, open_intent=opened)
+        self._send(at, opened)
+
+    def _confirm(self, kind: Kind) -> None:
+        if kind is Kind.CUSTOMER:
+            self.facts = replace(self.facts, customer=replace(self.facts.customer, confirmed=True))
+        methods = tuple(replace(m, confirmed=kind is Kind.PAYMENT_METHOD) for m in self.facts.methods)
+        self.facts = replace(self.facts, methods=methods)
+
+    def _is_confirmed(self, at: MethodFacts) -> bool:
+        of_customer = self.facts.customer.deleted or not (self.facts.wanted or at.detached)
+        return self.facts.customer.confirmed if of_customer else at.confirmed
+
     def _gate_is_open(self, at: MethodFacts) -> bool:
         on = self.facts.account
         active = {name for name, status in on.capabilities.items() if status == "active"}
         return not on.disconnected and not on.refused and not active.isdisjoint(CAPABILITIES[at.type])
 
     def _send(self, at: MethodFacts, opened: Intent) -> None:
-        assert self._gate_is_open(at), "no call through a closed gate"
+        assert self._gate_is_open(at) or opened.step is Step.DETACH, "no call through a closed gate"
         outcome, passes = self._troubles.pop() if self._troubles else ("succeeded", timedelta())
         self.now += passes
         key = opened.idempotency_key
@@ -541,15 +582,10 @@ class _World:
             )
             return
         self.facts = replace(self.facts, open_intent=None, failing_since=None)
-        if opened.step is Step.CLONE:
-            self._change(
-                at,
-                replace(
-                    at.clone or planned(),
-                    recovery_point=RecoveryPoint.CLONED,
-                    connected_payment_method_id=self._done[key],
-                ),
-            )
+        if opened.step is Step.DETACH:
+            self._record_detached(at)
+        elif opened.step is Step.CLONE:
+            self._record_cloned(at, self._done[key], opened.generation)
         else:
             self._record_attached(at, self._done[key])
 
@@ -559,6 +595,9 @@ class _World:
             return f"{at.id}-clone-{len(self._done)}"
         assert at.clone is not None
         assert at.clone.connected_payment_method_id is not None
+        if step is Step.DETACH:
+            self._customer_of.pop(at.clone.connected_payment_method_id)
+            return ""
         if step is Step.CREATE_CUSTOMER:
             assert self.facts.connected_customer_id is None
             self.customers_made += 1
@@ -566,15 +605,18 @@ class _World:
         else:
             customer = self.facts.connected_customer_id or ""
             assert customer, "attached to a customer that is there"
-        self._customer_of[at.clone.connected_payment_method_id] = customer
+        self._customer_of[_serving(at) or ""] = customer
         return customer
 
     def _read(self, at: MethodFacts, clone_id: str, opened: Intent | None) -> None:
-        assert self._gate_is_open(at), "no call through a closed gate"
+        assert not self.facts.account.disconnected, "no call to an account that is away"
         customer = self._customer_of.get(clone_id)
         if opened is not None:
             self.facts = replace(self.facts, open_intent=None)
-        if customer is not None:
+        if opened is not None and opened.step is Step.DETACH:
+            if customer is None:
+                self._record_detached(at)
+        elif customer is not None:
             self._record_attached(at, customer)
         elif opened is None:
             assert at.clone is not None
@@ -583,15 +625,51 @@ class _World:
     def _record_attached(self, at: MethodFacts, customer: str) -> None:
         assert at.clone is not None
         self.facts = replace(self.facts, connected_customer_id=self.facts.connected_customer_id or customer)
+        now = at.clone.next or Connected(at.clone.connected_payment_method_id or "", at.clone.generation)
         self._change(
-            at, replace(at.clone, recovery_point=RecoveryPoint.ATTACHED, state=State.READY, reason=None)
+            at,
+            replace(
+                at.clone,
+                recovery_point=RecoveryPoint.ATTACHED,
+                connected_payment_method_id=now.id,
+                generation=now.generation,
+                next=None,
+                state=State.READY,
+                reason=None,
+            ),
         )
+
+    def _record_cloned(self, at: MethodFacts, clone_id: str, generation: int) -> None:
+        clone = at.clone or planned()
+        if clone.recovery_point is RecoveryPoint.ATTACHED:
+            self._change(at, replace(clone, next=Connected(clone_id, generation)))
+            return
+        self._change(
+            at,
+            replace(
+                clone,
+                recovery_point=RecoveryPoint.CLONED,
+                connected_payment_method_id=clone_id,
+                generation=generation,
+            ),
+        )
+
+    def _record_detached(self, at: MethodFacts) -> None:
+        assert at.clone is not None
+        reason = why_absent(self.facts, at)
+        self._change(at, replace(at.clone, detached=True, state=ABSENT, reason=reason))
 
     def _change(self, at: MethodFacts, clone: CloneFacts) -> MethodFacts:
         changed = replace(at, clone=clone)
         methods = tuple(changed if m.id == at.id else m for m in self.facts.methods)
         self.facts = replace(self.facts, methods=methods)
         return changed
+
+
+def _serving(at: MethodFacts) -> str | None:
+    if at.clone is None:
+        return None
+    return at.clone.next.id if at.clone.next is not None else at.clone.connected_payment_method_id
 
 
 def _run_to_rest(world: _World) -> None:

@@ -1,40 +1,79 @@
 """What a definite no of Stripe's means."""
 
+from datetime import timedelta
+
 import pytest
 
-from consumers.clone.verdicts import Failed, of
+from consumers.clone.verdicts import Declined, Detached, Failed, Missing, Verdict, of, retry_at
 from consumers.stripe_gateway import RefusedError
 from schemas.records import REASONS, Reason, State
+from tests.unit.consumers.shares import NOW
 
 
 def _refused(
-    status: int, code: str | None = None, decline: str | None = None, *, consumed: bool = False
+    status: int,
+    code: str | None = None,
+    decline: str | None = None,
+    *,
+    param: str | None = None,
+    consumed: bool = False,
+    not_attached: bool = False,
 ) -> RefusedError:
-    return RefusedError("no", "req_1", status=status, code=code, decline_code=decline, consumed=consumed)
+    return RefusedError(
+        "no",
+        "req_1",
+        status=status,
+        code=code,
+        param=param,
+        decline_code=decline,
+        consumed=consumed,
+        not_attached=not_attached,
+    )
 
 
-_ROWS = [
-    (_refused(402, "card_declined", "insufficient_funds"), Failed(Reason.CARD_DECLINED)),
+_ROWS: list[tuple[RefusedError, Verdict]] = [
+    (_refused(402, "card_declined", "lost_card"), Failed(Reason.CARD_DECLINED)),
+    (_refused(402, "card_declined", "generic_decline"), Failed(Reason.CARD_DECLINED)),
+    *[
+        (_refused(402, "card_declined", code), Declined(code))
+        for code in (
+            "insufficient_funds",
+            "try_again_later",
+            "processing_error",
+            "issuer_not_available",
+            "reenter_transaction",
+        )
+    ],
+    (_refused(402, "processing_error"), Declined("processing_error")),
     (_refused(402, "expired_card"), Failed(Reason.CARD_DECLINED)),
     (_refused(402), Failed(Reason.CARD_DECLINED)),
-    (_refused(404, "resource_missing"), Failed(Reason.NOT_FOUND)),
-    (_refused(400, "resource_missing"), Failed(Reason.NOT_FOUND)),
+    (_refused(404, "resource_missing"), Missing(None)),
+    (_refused(400, "resource_missing", param="customer"), Missing("customer")),
     (_refused(400, "customer_max_payment_methods"), Failed(Reason.CUSTOMER_FULL)),
     (_refused(400, consumed=True), Failed(Reason.ORIGINAL_CONSUMED)),
     (_refused(400), Failed(Reason.REFUSED, alarm=True)),
     (_refused(400, "parameter_unknown"), Failed(Reason.REFUSED, alarm=True)),
     (_refused(404), Failed(Reason.REFUSED, alarm=True)),
     # Code before message.
-    (_refused(400, "resource_missing", consumed=True), Failed(Reason.NOT_FOUND)),
+    (_refused(400, "resource_missing", consumed=True), Missing(None)),
+    (_refused(400, not_attached=True), Detached()),
 ]
 
 
 @pytest.mark.parametrize(("refused", "verdict"), _ROWS)
-def test_what_a_refusal_means(refused: RefusedError, verdict: Failed) -> None:
+def test_what_a_refusal_means(refused: RefusedError, verdict: Verdict) -> None:
     assert of(refused) == verdict
 
 
 @pytest.mark.parametrize(("refused", "verdict"), _ROWS)
-def test_each_verdict_may_be_announced(refused: RefusedError, verdict: Failed) -> None:
+def test_each_failure_may_be_announced(refused: RefusedError, verdict: Verdict) -> None:
     del refused
-    assert verdict.reason in REASONS[State.FAILED]
+    assert not isinstance(verdict, Failed) or verdict.reason in REASONS[State.FAILED]
+
+
+def test_a_passing_decline_is_tried_three_times_over_three_days() -> None:
+    first = retry_at(1, NOW)
+    assert first is not None
+    second = retry_at(2, first)
+    assert second == NOW + timedelta(hours=72)
+    assert retry_at(3, second) is None
