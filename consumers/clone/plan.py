@@ -12,6 +12,7 @@ from consumers.clone.actions import (
     Abandon,
     Action,
     Braked,
+    LookUpAccount,
     ReadClone,
     Repeat,
     Rest,
@@ -26,6 +27,7 @@ from consumers.clone.gates import (
     has_failed,
     is_attached,
     is_exhausted,
+    must_look_up,
     type_closed,
     why_absent,
 )
@@ -85,6 +87,8 @@ def _settle(
         yield from announce(method, State.BLOCKED, closed)
     elif _needs_the_capability(method, intent) and (shut := type_closed(share, method)) is not None:
         yield from announce(method, State.BLOCKED, shut)
+    elif _needs_the_capability(method, intent) and must_look_up(share.account, method.type):
+        yield LookUpAccount()
     elif is_exhausted(share, policy, now):
         yield from _give_up(method, intent)
     elif not intent.stored_error and now - intent.first_tried_at < KEY_GOOD_FOR:

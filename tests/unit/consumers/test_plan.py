@@ -514,8 +514,6 @@ class _World:
                 self.facts = replace(self.facts, open_intent=None)
             case ReadClone(method=at, connected_payment_method_id=clone_id, intent=opened):
                 self._read(at, clone_id, opened)
-            case Reuse() | CatchUp():
-                raise AssertionError("there is nothing of the kind in this world")
             case Restart(method=at):
                 self._change(at, planned())
             case Announce(method=at, state=state, reason=reason):
@@ -523,8 +521,8 @@ class _World:
                     "said already"
                 )
                 self._change(at, replace(at.clone or planned(), state=state, reason=reason))
-            case Rest():
-                raise AssertionError("there is nothing to do")
+            case Rest() | Reuse() | CatchUp():
+                raise AssertionError("there is nothing of the kind to do")
             case _:
                 assert_never(action)
 
