@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from consumers.projection.seen import AccountSeen, CustomerSeen, Hint, Kind, PaymentMethodSeen, Seen
+from consumers.projection.seen import (
+    AccountSeen,
+    ConnectedCustomerSeen,
+    ConnectedMethodSeen,
+    CustomerSeen,
+    Hint,
+    Kind,
+    PaymentMethodSeen,
+    Seen,
+)
 
 ONE_SECOND: Final = timedelta(seconds=1)
 """How finely Stripe tells the time of an event."""
@@ -22,11 +31,21 @@ class Projection:
     customers: dict[str, CustomerSeen] = field(default_factory=dict)
     payment_methods: dict[str, PaymentMethodSeen] = field(default_factory=dict)
     accounts: dict[str, AccountSeen] = field(default_factory=dict)
+    connected_methods: dict[str, ConnectedMethodSeen] = field(default_factory=dict)
+    connected_customers: dict[tuple[str, str], ConnectedCustomerSeen] = field(default_factory=dict)
+    """By account and customer."""
     doubtful: dict[tuple[Kind, str], datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.customers or self.payment_methods or self.accounts or self.doubtful)
+        return bool(
+            self.customers
+            or self.payment_methods
+            or self.accounts
+            or self.connected_methods
+            or self.connected_customers
+            or self.doubtful
+        )
 
     def doubt(self, kind: Kind, id_: str, as_of: datetime) -> None:
         """Put an object in doubt, unless it is by something later already."""
@@ -49,6 +68,13 @@ def fold(batch: Iterable[Seen]) -> Projection:
                 _take(rows, Kind.PAYMENT_METHOD, rows.payment_methods, seen, _payment_method)
             case AccountSeen():
                 _take(rows, Kind.ACCOUNT, rows.accounts, seen, _account)
+            case ConnectedMethodSeen():
+                had = rows.connected_methods.get(seen.id)
+                rows.connected_methods[seen.id] = seen if had is None else _connected_method(had, seen)
+            case ConnectedCustomerSeen(account_id=account, id=id_):
+                known = rows.connected_customers.get((account, id_))
+                if known is None or not known.deleted:
+                    rows.connected_customers[account, id_] = seen
             case Hint(kind=kind, id=id_, as_of=as_of):
                 if id_ not in _seen_in(rows, kind, as_of):
                     # Its snapshot twin is of the same second, and settles it.
@@ -111,3 +137,16 @@ def _account(had: AccountSeen, seen: AccountSeen) -> tuple[AccountSeen, bool]:
         connected=had.connected if seen.connected is None else seen.connected,
     )
     return row, contradicts
+
+
+def _connected_method(had: ConnectedMethodSeen, seen: ConnectedMethodSeen) -> ConnectedMethodSeen:
+    """The later one; detached is sticky, and with it whose doing it was."""
+    ended = had if had.detached else seen
+    return replace(
+        seen,
+        type=seen.type or had.type,
+        content=had.content if seen.content is None else seen.content,
+        customer_id=seen.customer_id or had.customer_id,
+        detached=ended.detached,
+        idempotency_key=ended.idempotency_key,
+    )

@@ -46,6 +46,7 @@ class PaymentMethod(msgspec.Struct, frozen=True):
     id: str
     type: str
     customer: str | None = None
+    customer_account: str | None = None
     billing_details: dict[str, Any] | None = None
     metadata: dict[str, str] | None = None
     card: dict[str, Any] | None = None
@@ -113,14 +114,18 @@ def payment_method_seen(
     method: PaymentMethod, as_of: datetime, *, detached_from: str | None = None, detached: bool = False
 ) -> PaymentMethodSeen:
     """Say what a payment method says; `detached_from` is whose it was, where only the event tells."""
+    status = (method.us_bank_account or {}).get("status_details") or {}
     return PaymentMethodSeen(
         id=method.id,
         as_of=as_of,
-        customer_id=method.customer or detached_from,
+        customer_id=method.customer or detached_from or method.customer_account,
         type=method.type,
         content_hash=content_hash(method),
         opted_out=(method.metadata or {}).get("offshoot") == "never",
         detached=detached,
+        content=content(method),
+        blocked=bool(status.get("blocked")),
+        owner_supported=bool(method.customer or detached_from) or method.customer_account is None,
     )
 
 

@@ -8,7 +8,15 @@ from typing import Final
 import msgspec
 
 from consumers.projection import objects
-from consumers.projection.seen import AccountSeen, Hint, Kind, Seen
+from consumers.projection.seen import (
+    AccountSeen,
+    ConnectedCustomerSeen,
+    ConnectedMethodSeen,
+    Hint,
+    Kind,
+    PaymentMethodSeen,
+    Seen,
+)
 from schemas.stripe_event import PayloadKind, StripeEvent, base_type
 
 CLOCK_AHEAD_AT_MOST: Final = timedelta(days=1)
@@ -43,15 +51,14 @@ def observe(event: StripeEvent, recorded_at: datetime, reading: Reading) -> Seen
     Raises:
         UnreadableObjectError: the type is known but the object is not what it should be.
     """
-    observer = _OBSERVERS.get(base_type(event.type))
+    name = base_type(event.type)
+    observers = _OF_THE_PLATFORM if event.account is None else _OF_ACCOUNTS
+    observer = observers.get(name)
     if observer is None:
         return _observe_account_v2(event, recorded_at)
-    if (event.account is None) is not observer.on_platform:
-        return None
     as_of = created_or(event, recorded_at)
     if event.payload_kind is PayloadKind.THIN:
-        target = event.account if observer.kind is Kind.ACCOUNT else event.object_id
-        return Hint(observer.kind, target, as_of) if target else None
+        return _thin(event, name, observer, as_of)
     try:
         return observer.read(event, as_of, reading)
     except msgspec.DecodeError as error:
@@ -75,9 +82,33 @@ def _observe_account_v2(event: StripeEvent, recorded_at: datetime) -> Seen | Non
 
 @dataclass(frozen=True, slots=True)
 class _Observer:
-    kind: Kind
-    on_platform: bool
+    """`kind` is the projection that a thin event puts in doubt; None where there is none to be read."""
+
+    kind: Kind | None
     read: Callable[[StripeEvent, datetime, Reading], Seen]
+
+
+def _thin(event: StripeEvent, name: str, observer: _Observer, as_of: datetime) -> Seen | None:
+    """A thin event tells only which object it is about, and by its type that something ended."""
+    if observer.kind is not None:
+        target = event.account if observer.kind is Kind.ACCOUNT else event.object_id
+        return Hint(observer.kind, target, as_of) if target else None
+    if event.object_id is None or event.account is None:
+        return None
+    if name == "payment_method.detached":
+        return ConnectedMethodSeen(
+            event.object_id,
+            as_of,
+            event.account,
+            None,
+            "",
+            None,
+            detached=True,
+            idempotency_key=event.idempotency_key,
+        )
+    if name == "customer.deleted":
+        return ConnectedCustomerSeen(event.object_id, as_of, event.account, None, deleted=True)
+    return None
 
 
 def _customer(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
@@ -93,7 +124,7 @@ class _Previous(msgspec.Struct, frozen=True):
     customer: str | None = None
 
 
-def _payment_method(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
+def _payment_method(event: StripeEvent, as_of: datetime, reading: Reading) -> PaymentMethodSeen:
     del reading
     method = objects.decode(event.object, objects.PaymentMethod)
     previous = msgspec.json.decode(event.previous_attributes or b"{}", type=_Previous)
@@ -122,20 +153,60 @@ def _access(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
     return AccountSeen(event.account or "", as_of, capabilities={}, whole=False, connected=connected)
 
 
-_PLATFORM_CUSTOMER: Final = _Observer(Kind.CUSTOMER, on_platform=True, read=_customer)
-_PLATFORM_METHOD: Final = _Observer(Kind.PAYMENT_METHOD, on_platform=True, read=_payment_method)
-_CONNECTED_ACCESS: Final = _Observer(Kind.ACCOUNT, on_platform=False, read=_access)
+def _connected_method(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
+    seen = _payment_method(event, as_of, reading)
+    return ConnectedMethodSeen(
+        id=seen.id,
+        as_of=as_of,
+        account_id=event.account or "",
+        customer_id=seen.customer_id,
+        type=seen.type,
+        content=seen.content,
+        detached=seen.detached,
+        idempotency_key=event.idempotency_key,
+    )
 
-_OBSERVERS: Final[dict[str, _Observer]] = {
-    "customer.created": _PLATFORM_CUSTOMER,
-    "customer.updated": _PLATFORM_CUSTOMER,
-    "customer.deleted": _PLATFORM_CUSTOMER,
-    "payment_method.attached": _PLATFORM_METHOD,
-    "payment_method.updated": _PLATFORM_METHOD,
-    "payment_method.automatically_updated": _PLATFORM_METHOD,
-    "payment_method.detached": _PLATFORM_METHOD,
-    "account.updated": _Observer(Kind.ACCOUNT, on_platform=False, read=_account),
-    "capability.updated": _Observer(Kind.ACCOUNT, on_platform=False, read=_capability),
-    "account.application.authorized": _CONNECTED_ACCESS,
-    "account.application.deauthorized": _CONNECTED_ACCESS,
+
+def _connected_customer(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
+    del reading
+    customer = objects.decode(event.object, objects.Customer)
+    settings = customer.invoice_settings
+    return ConnectedCustomerSeen(
+        id=customer.id,
+        as_of=as_of,
+        account_id=event.account or "",
+        default_payment_method_id=settings.default_payment_method if settings is not None else None,
+        deleted=customer.deleted or event.type.endswith(".deleted"),
+    )
+
+
+_CUSTOMER: Final = _Observer(Kind.CUSTOMER, _customer)
+_METHOD: Final = _Observer(Kind.PAYMENT_METHOD, _payment_method)
+_CONNECTED_CUSTOMER: Final = _Observer(None, _connected_customer)
+_CONNECTED_METHOD: Final = _Observer(None, _connected_method)
+_ACCESS: Final = _Observer(Kind.ACCOUNT, _access)
+
+_OF_THE_PLATFORM: Final[dict[str, _Observer]] = {
+    "customer.created": _CUSTOMER,
+    "customer.updated": _CUSTOMER,
+    "customer.deleted": _CUSTOMER,
+    "payment_method.attached": _METHOD,
+    "payment_method.updated": _METHOD,
+    "payment_method.automatically_updated": _METHOD,
+    "payment_method.detached": _METHOD,
 }
+"""What an event of the platform's own says."""
+
+_OF_ACCOUNTS: Final[dict[str, _Observer]] = {
+    "account.updated": _Observer(Kind.ACCOUNT, _account),
+    "capability.updated": _Observer(Kind.ACCOUNT, _capability),
+    "account.application.authorized": _ACCESS,
+    "account.application.deauthorized": _ACCESS,
+    "customer.updated": _CONNECTED_CUSTOMER,
+    "customer.deleted": _CONNECTED_CUSTOMER,
+    "payment_method.attached": _CONNECTED_METHOD,
+    "payment_method.updated": _CONNECTED_METHOD,
+    "payment_method.automatically_updated": _CONNECTED_METHOD,
+    "payment_method.detached": _CONNECTED_METHOD,
+}
+"""What an event of a connected account says."""

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -32,7 +32,11 @@ class CustomerSeen:
 
 @dataclass(frozen=True, slots=True)
 class PaymentMethodSeen:
-    """A platform payment method as Stripe showed it; `customer_id` is whose it is, or was if detached."""
+    """A platform payment method as Stripe showed it; `customer_id` is whose it is, or was if detached.
+
+    `content` is what `content_hash` is over. Owned by a v2 account, `owner_supported` is false and
+    `customer_id` that account's id.
+    """
 
     id: str
     as_of: datetime
@@ -41,6 +45,9 @@ class PaymentMethodSeen:
     content_hash: bytes
     opted_out: bool
     detached: bool
+    content: Mapping[str, Any] = field(default_factory=dict)
+    blocked: bool = False
+    owner_supported: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +74,33 @@ class Hint:
     as_of: datetime
 
 
-Seen = CustomerSeen | PaymentMethodSeen | AccountSeen | Hint
+@dataclass(frozen=True, slots=True)
+class ConnectedMethodSeen:
+    """A payment method on a connected account, as an event told of it; our clones too.
+
+    `content` is None where the event did not carry it; `idempotency_key` is that of the request that it came
+    of, and tells whether that was ours.
+    """
+
+    id: str
+    as_of: datetime
+    account_id: str
+    customer_id: str | None
+    type: str
+    content: Mapping[str, Any] | None
+    detached: bool
+    idempotency_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedCustomerSeen:
+    """A customer on a connected account, as an event told of it; a deleted one has no default."""
+
+    id: str
+    as_of: datetime
+    account_id: str
+    default_payment_method_id: str | None
+    deleted: bool
+
+
+Seen = CustomerSeen | PaymentMethodSeen | AccountSeen | ConnectedMethodSeen | ConnectedCustomerSeen | Hint

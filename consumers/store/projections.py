@@ -1,14 +1,22 @@
 """Writing what was seen of Stripe's objects, and making due the shares that it matters to."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
+from consumers.clone.intents import KEY_PREFIX
 from consumers.projection.fold import Projection
-from consumers.projection.seen import AccountSeen, CustomerSeen, Kind, PaymentMethodSeen
+from consumers.projection.seen import (
+    AccountSeen,
+    ConnectedCustomerSeen,
+    ConnectedMethodSeen,
+    CustomerSeen,
+    Kind,
+    PaymentMethodSeen,
+)
 from consumers.store.database import Connection, Database, load_queries
 
 SETTLE: Final = timedelta(seconds=2)
@@ -43,6 +51,7 @@ class Refresh:
 class _Changed:
     customers: set[str]
     accounts: set[str]
+    shares: set[int] = field(default_factory=set)
 
 
 class ProjectionStore:
@@ -80,12 +89,13 @@ class ProjectionStore:
         # A card and its customer come by different partitions: else each of two transactions could miss the
         # other's half.
         await self._lock(connection, rows)
-        changed = _Changed(customers=set(), accounts=set())
+        changed = _Changed(customers=set(), accounts=set(), shares=set())
         await self._apply_accounts(connection, rows.accounts.values(), changed)
         await self._apply_customers(connection, rows.customers.values(), changed)
         await self._apply_payment_methods(connection, rows.payment_methods.values(), changed)
         await self._doubt(connection, rows)
-        return await self._make_due(connection, changed)
+        await self._apply_connected_methods(connection, rows, changed)
+        return await self._make_due(connection, changed, list(rows.connected_customers.values()))
 
     async def _lock(self, connection: Connection, rows: Projection) -> None:
         customers, accounts, methods = _ids(rows)
@@ -131,7 +141,9 @@ class ProjectionStore:
         self, connection: Connection, methods: Iterable[PaymentMethodSeen]
     ) -> None:
         """A method's customer that was never seen is read, unless its event arrives meanwhile."""
-        owners = sorted({method.customer_id for method in methods if method.customer_id})
+        owners = sorted(
+            {method.customer_id for method in methods if method.customer_id and method.owner_supported}
+        )
         await self._queries.doubt_unknown_customers(connection, ids=owners, settle=SETTLE)
 
     async def _apply_accounts(
@@ -159,12 +171,40 @@ class ProjectionStore:
                     connection, ids=list(ids), as_of=list(as_of), settle=SETTLE
                 )
 
-    async def _make_due(self, connection: Connection, changed: _Changed) -> int:
-        if not changed.customers and not changed.accounts:
+    async def _apply_connected_methods(
+        self, connection: Connection, rows: Projection, changed: _Changed
+    ) -> None:
+        """Write what is on connected accounts, and find the shares that it and their customers matter to."""
+        methods, customers = list(rows.connected_methods.values()), rows.connected_customers
+        if not methods and not customers:
+            return
+        if methods:
+            await self._queries.apply_connected_methods(
+                connection, **_connected_arrays(methods), key_prefix=f"{KEY_PREFIX}:"
+            )
+        of = {(each.account_id, each.customer_id) for each in methods if each.customer_id} | set(customers)
+        shares = self._queries.shares_of_connected(
+            connection,
+            ids=[each.id for each in methods],
+            accounts=[account for account, _ in sorted(of)],
+            customers=[customer for _, customer in sorted(of)],
+        )
+        changed.shares.update([row["id"] async for row in shares])
+
+    async def _make_due(
+        self, connection: Connection, changed: _Changed, connected: Sequence[ConnectedCustomerSeen] = ()
+    ) -> int:
+        if not changed.customers and not changed.accounts and not changed.shares:
             return 0
-        touched = {"customers": sorted(changed.customers), "accounts": sorted(changed.accounts)}
+        touched: dict[str, list[Any]] = {
+            "customers": sorted(changed.customers),
+            "accounts": sorted(changed.accounts),
+            "ids": sorted(changed.shares),
+        }
         async for _ in self._queries.lock_shares(connection, **touched):
             pass
+        if connected:
+            await self._queries.apply_connected_customers(connection, **_connected_customer_arrays(connected))
         due = await _count(self._queries.follow_grants(connection, customers=touched["customers"]))
         due += await _count(self._queries.mark_shares(connection, **touched))
         if due:
@@ -255,7 +295,33 @@ def _method_arrays(rows: Sequence[PaymentMethodSeen]) -> dict[str, Any]:
         "customers": [row.customer_id for row in rows],
         "types": [row.type for row in rows],
         "hashes": [row.content_hash for row in rows],
+        "contents": [_json(row.content) for row in rows],
         "opted_out": [row.opted_out for row in rows],
+        "blocked": [row.blocked for row in rows],
+        "supported": [row.owner_supported for row in rows],
+    }
+
+
+def _connected_arrays(rows: Sequence[ConnectedMethodSeen]) -> dict[str, Any]:
+    return {
+        "ids": [row.id for row in rows],
+        "as_of": [row.as_of for row in rows],
+        "accounts": [row.account_id for row in rows],
+        "customers": [row.customer_id for row in rows],
+        "types": [row.type for row in rows],
+        "contents": [_json(row.content) if row.content is not None else None for row in rows],
+        "detached": [row.detached for row in rows],
+        "keys": [row.idempotency_key for row in rows],
+    }
+
+
+def _connected_customer_arrays(rows: Sequence[ConnectedCustomerSeen]) -> dict[str, Any]:
+    return {
+        "ids": [row.id for row in rows],
+        "as_of": [row.as_of for row in rows],
+        "accounts": [row.account_id for row in rows],
+        "defaults": [row.default_payment_method_id for row in rows],
+        "deleted": [row.deleted for row in rows],
     }
 
 

@@ -270,4 +270,4 @@ def _json(text: str) -> Mapping[str, Any]:
 
 
 def _content(text: str | None) -> Content | None:
-    return _json(text) if text is not None else None
+    return (_json(text) or None) if text is not None else None

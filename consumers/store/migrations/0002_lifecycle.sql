@@ -32,6 +32,8 @@ ALTER TABLE offshoot.share
     ADD COLUMN granted_by_all boolean NOT NULL DEFAULT false,
     -- The connected customer was deleted on its account: nothing is made there until a retry or a new grant.
     ADD COLUMN connected_customer_deleted_at timestamptz,
+    -- Stripe's second of what is known of the connected customer, or ours of what we made of it. Null: never.
+    ADD COLUMN connected_as_of timestamptz,
     -- It has something to detach and the brake holds it back; releasing the brake makes it due.
     ADD COLUMN braked boolean NOT NULL DEFAULT false,
     DROP COLUMN wanted;

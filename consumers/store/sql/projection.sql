@@ -50,10 +50,14 @@ WITH seen AS (
         (c.as_of IS NULL OR s.as_of >= c.as_of) AS newer,
         coalesce(s.as_of < date_trunc('second', c.read_at), false) AS before_reading,
         NOT s.deleted AND (c.granted_accounts, c.default_payment_method_id, c.profile)
-            IS DISTINCT FROM (s.granted_accounts, s.default_payment_method_id, s.profile) AS differs
+            IS DISTINCT FROM (s.granted_accounts, s.default_payment_method_id, s.profile) AS differs,
+        c.granted_accounts <> s.granted_accounts AS grants_turn,
+        s.deleted AND c.deleted_at IS NULL AS ends
     FROM seen AS s JOIN offshoot.customer AS c USING (id)
 ), judged AS (
-    SELECT *, newer AND NOT before_reading AS applies FROM compared
+    SELECT *, newer AND NOT before_reading AS applies,
+        ends OR (grants_turn AND newer AND NOT before_reading) AS turns
+    FROM compared
 )
 UPDATE offshoot.customer AS c
 SET granted_accounts = CASE WHEN s.applies THEN s.granted_accounts ELSE c.granted_accounts END,
@@ -61,13 +65,17 @@ SET granted_accounts = CASE WHEN s.applies THEN s.granted_accounts ELSE c.grante
     profile = CASE WHEN s.applies AND NOT s.deleted THEN s.profile ELSE c.profile END,
     deleted_at = coalesce(c.deleted_at, CASE WHEN s.deleted THEN s.as_of END),
     known = true,
+    confirmed = c.confirmed AND NOT s.turns,
     as_of = greatest(c.as_of, s.as_of),
     refresh_at = CASE
+        -- A detach waits for the reading: let it show this too.
+        WHEN s.turns AND c.doubt_as_of = 'infinity' THEN now() + :settle::interval
         WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = c.as_of OR s.as_of = date_trunc('second', c.read_at)) THEN now() + :settle::interval
         WHEN s.applies AND s.as_of > coalesce(c.doubt_as_of, '-infinity') THEN NULL
         ELSE c.refresh_at
     END,
     doubt_as_of = CASE
+        WHEN c.doubt_as_of = 'infinity' THEN c.doubt_as_of
         WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = c.as_of OR s.as_of = date_trunc('second', c.read_at)) THEN s.as_of
         WHEN s.applies AND s.as_of > coalesce(c.doubt_as_of, '-infinity') THEN NULL
         ELSE c.doubt_as_of
@@ -94,6 +102,7 @@ SET granted_accounts = string_to_array(s.granted_accounts, ','),
     profile = CASE WHEN s.deleted THEN c.profile ELSE s.profile::jsonb END,
     deleted_at = coalesce(c.deleted_at, CASE WHEN s.deleted THEN s.read_at END),
     known = true,
+    confirmed = true,
     read_at = s.read_at,
     refresh_at = NULL,
     doubt_as_of = NULL
@@ -102,40 +111,52 @@ WHERE c.id = s.id AND c.refresh_at = :claimed
 RETURNING c.id,
     (old.granted_accounts, old.default_payment_method_id, old.deleted_at IS NULL, old.known)
         IS DISTINCT FROM (new.granted_accounts, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
+        -- A detach waited for it.
+        OR coalesce(old.doubt_as_of = 'infinity', false)
     AS changed;
 
--- name: apply_payment_methods(ids, as_of, customers, types, hashes, opted_out, detached, settle)
+-- name: apply_payment_methods(ids, as_of, customers, types, hashes, contents, opted_out, blocked, supported, detached, settle)
 -- As apply_customers; detached is sticky whatever the age of the event.
 WITH seen AS (
     SELECT * FROM unnest(
         :ids::text[], :as_of::timestamptz[], :customers::text[], :types::text[],
-        :hashes::bytea[], :opted_out::boolean[], :detached::boolean[]
-    ) AS s (id, as_of, customer_id, type, content_hash, opted_out, detached)
+        :hashes::bytea[], :contents::text[], :opted_out::boolean[], :blocked::boolean[], :supported::boolean[],
+        :detached::boolean[]
+    ) AS s (id, as_of, customer_id, type, content_hash, content, opted_out, blocked, owner_supported, detached)
 ), compared AS (
     SELECT s.*,
         (p.as_of IS NULL OR s.as_of >= p.as_of) AS newer,
         coalesce(s.as_of < date_trunc('second', p.read_at), false) AS before_reading,
-        p.known AND (p.customer_id, p.type, p.content_hash, p.opted_out)
-            IS DISTINCT FROM (coalesce(s.customer_id, p.customer_id), s.type, s.content_hash, s.opted_out) AS differs
+        p.known AND (p.customer_id, p.type, p.content_hash, p.opted_out, p.blocked)
+            IS DISTINCT FROM (coalesce(s.customer_id, p.customer_id), s.type, s.content_hash, s.opted_out, s.blocked) AS differs,
+        s.detached AND p.detached_at IS NULL AS ends
     FROM seen AS s JOIN offshoot.payment_method AS p USING (id)
 ), judged AS (
-    SELECT *, newer AND NOT before_reading AS applies FROM compared
+    SELECT *, newer AND NOT before_reading AS applies,
+        ends OR (differs AND newer AND NOT before_reading) AS turns
+    FROM compared
 )
 UPDATE offshoot.payment_method AS p
 SET customer_id = CASE WHEN s.applies THEN coalesce(s.customer_id, p.customer_id) ELSE coalesce(p.customer_id, s.customer_id) END,
     type = CASE WHEN s.applies OR NOT p.known THEN s.type ELSE p.type END,
     content_hash = CASE WHEN s.applies OR NOT p.known THEN s.content_hash ELSE p.content_hash END,
+    content = CASE WHEN s.applies OR NOT p.known THEN s.content::jsonb ELSE p.content END,
+    blocked = CASE WHEN s.applies OR NOT p.known THEN s.blocked ELSE p.blocked END,
+    owner_supported = CASE WHEN s.applies OR NOT p.known THEN s.owner_supported ELSE p.owner_supported END,
+    confirmed = p.confirmed AND NOT s.turns,
     generation = p.generation + CASE WHEN s.applies AND p.content_hash <> s.content_hash THEN 1 ELSE 0 END,
     opted_out = CASE WHEN s.applies OR NOT p.known THEN s.opted_out ELSE p.opted_out END,
     detached_at = coalesce(p.detached_at, CASE WHEN s.detached THEN s.as_of END),
     known = true,
     as_of = greatest(p.as_of, s.as_of),
     refresh_at = CASE
+        WHEN s.turns AND p.doubt_as_of = 'infinity' THEN now() + :settle::interval
         WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = p.as_of OR s.as_of = date_trunc('second', p.read_at)) THEN now() + :settle::interval
         WHEN s.applies AND s.as_of > coalesce(p.doubt_as_of, '-infinity') THEN NULL
         ELSE p.refresh_at
     END,
     doubt_as_of = CASE
+        WHEN p.doubt_as_of = 'infinity' THEN p.doubt_as_of
         WHEN s.newer AND s.differs AND (s.before_reading OR s.as_of = p.as_of OR s.as_of = date_trunc('second', p.read_at)) THEN s.as_of
         WHEN s.applies AND s.as_of > coalesce(p.doubt_as_of, '-infinity') THEN NULL
         ELSE p.doubt_as_of
@@ -143,34 +164,40 @@ SET customer_id = CASE WHEN s.applies THEN coalesce(s.customer_id, p.customer_id
 FROM judged AS s
 WHERE p.id = s.id AND (s.newer OR (s.detached AND p.detached_at IS NULL))
 RETURNING p.id, p.customer_id,
-    (old.customer_id, old.content_hash, old.opted_out, old.detached_at IS NULL)
-        IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL)
+    (old.customer_id, old.content_hash, old.opted_out, old.detached_at IS NULL, old.blocked)
+        IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL, new.blocked)
     AS changed;
 
--- name: read_payment_methods(ids, as_of, customers, types, hashes, opted_out, claimed)
--- As read_customers. One without a customer was detached: only attached ones are ever heard of.
+-- name: read_payment_methods(ids, as_of, customers, types, hashes, contents, opted_out, blocked, supported, claimed)
+-- As read_customers. One without a customer was detached: only attached ones are ever heard of. One with a
+-- customer is attached, whatever was said before: Stripe never attaches a detached one again.
 WITH seen AS (
     SELECT * FROM unnest(
         :ids::text[], :as_of::timestamptz[], :customers::text[], :types::text[],
-        :hashes::bytea[], :opted_out::boolean[]
-    ) AS s (id, read_at, customer_id, type, content_hash, opted_out)
+        :hashes::bytea[], :contents::text[], :opted_out::boolean[], :blocked::boolean[], :supported::boolean[]
+    ) AS s (id, read_at, customer_id, type, content_hash, content, opted_out, blocked, owner_supported)
 )
 UPDATE offshoot.payment_method AS p
 SET customer_id = coalesce(s.customer_id, p.customer_id),
     type = s.type,
     content_hash = s.content_hash,
     generation = p.generation + CASE WHEN p.content_hash <> s.content_hash THEN 1 ELSE 0 END,
+    content = s.content::jsonb,
     opted_out = s.opted_out,
-    detached_at = coalesce(p.detached_at, CASE WHEN s.customer_id IS NULL THEN s.read_at END),
+    blocked = s.blocked,
+    owner_supported = s.owner_supported,
+    detached_at = CASE WHEN s.customer_id IS NULL THEN coalesce(p.detached_at, s.read_at) END,
     known = true,
+    confirmed = true,
     read_at = s.read_at,
     refresh_at = NULL,
     doubt_as_of = NULL
 FROM seen AS s
 WHERE p.id = s.id AND p.refresh_at = :claimed
 RETURNING p.id, p.customer_id,
-    (old.customer_id, old.content_hash, old.opted_out, old.detached_at IS NULL)
-        IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL)
+    (old.customer_id, old.content_hash, old.opted_out, old.detached_at IS NULL, old.blocked)
+        IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL, new.blocked)
+        OR coalesce(old.doubt_as_of = 'infinity', false)
     AS changed;
 
 -- name: apply_accounts(ids, as_of, capabilities, whole, connected, settle)
@@ -290,11 +317,18 @@ WITH named AS (
     WHERE c.id = ANY (:customers::text[]) AND c.deleted_at IS NULL
 ), followed AS (
     UPDATE offshoot.share AS s
-    SET granted_by_metadata = NOT s.granted_by_metadata, mark = s.mark + 1, due_at = least(s.due_at, now())
+    SET granted_by_metadata = NOT s.granted_by_metadata, mark = s.mark + 1, due_at = least(s.due_at, now()),
+        -- Wanted again: a new grant.
+        connected_customer_deleted_at = CASE WHEN s.wanted THEN s.connected_customer_deleted_at END
     WHERE s.customer_id = ANY (:customers::text[]) AND s.granted_by_metadata <> EXISTS (
         SELECT FROM named AS n WHERE n.customer_id = s.customer_id AND n.account_id = s.account_id
     )
-    RETURNING s.id
+    RETURNING s.id, new.wanted AND NOT old.wanted AS wanted_again
+), taken_up AS (
+    UPDATE offshoot.clone AS k SET taken_up = true
+    FROM followed AS f
+    WHERE f.wanted_again AND k.share_id = f.id AND k.state = 'absent'
+        AND k.reason IN ('detached_on_account', 'connected_customer_deleted')
 ), made AS (
     INSERT INTO offshoot.share AS s (customer_id, account_id, granted_by_metadata, mark, due_at)
     SELECT n.customer_id, n.account_id, true, 1, now() FROM named AS n
@@ -307,18 +341,65 @@ WITH named AS (
 )
 SELECT (SELECT count(*) FROM followed) + (SELECT count(*) FROM made) AS marked;
 
--- name: lock_shares(customers, accounts)
+-- name: apply_connected_methods(ids, as_of, accounts, customers, types, contents, detached, keys, key_prefix)!
+-- Write what was seen of methods on connected accounts. A detach is our own doing where the key of its request begins with
+-- :key_prefix and this installation's id.
+INSERT INTO offshoot.connected_payment_method AS m (
+    id, account_id, customer_id, type, content, detached_at, detached_by_us, as_of
+)
+SELECT s.id, s.account_id, s.customer_id, s.type, coalesce(s.content::jsonb, '{}'),
+    CASE WHEN s.detached THEN s.as_of END,
+    s.detached AND coalesce(starts_with(s.key, :key_prefix::text || c.position || ':'), false), s.as_of
+FROM unnest(
+    :ids::text[], :as_of::timestamptz[], :accounts::text[], :customers::text[], :types::text[], :contents::text[],
+    :detached::boolean[], :keys::text[]
+) AS s (id, as_of, account_id, customer_id, type, content, detached, key)
+JOIN offshoot.cursor AS c ON c.name = 'installation'
+ORDER BY s.id
+ON CONFLICT (id) DO UPDATE
+SET customer_id = CASE WHEN excluded.as_of >= m.as_of THEN coalesce(excluded.customer_id, m.customer_id) ELSE coalesce(m.customer_id, excluded.customer_id) END,
+    type = CASE WHEN excluded.type <> '' THEN excluded.type ELSE m.type END,
+    content = CASE
+        WHEN excluded.content <> '{}' AND (excluded.as_of >= m.as_of OR m.content = '{}') THEN excluded.content
+        ELSE m.content
+    END,
+    detached_at = coalesce(m.detached_at, excluded.detached_at),
+    detached_by_us = m.detached_by_us OR excluded.detached_by_us,
+    as_of = greatest(m.as_of, excluded.as_of);
+
+-- name: shares_of_connected(ids, accounts, customers)
+-- The shares that these methods on connected accounts, or these connected customers, matter to.
+SELECT share_id AS id FROM offshoot.clone WHERE connected_payment_method_id = ANY (:ids::text[])
+UNION SELECT share_id FROM offshoot.clone WHERE next_payment_method_id = ANY (:ids::text[])
+UNION SELECT share_id FROM offshoot.superseded_clone WHERE connected_payment_method_id = ANY (:ids::text[])
+UNION SELECT s.id FROM offshoot.share AS s
+    JOIN unnest(:accounts::text[], :customers::text[]) AS c (account_id, customer_id)
+    ON s.account_id = c.account_id AND s.connected_customer_id = c.customer_id;
+
+-- name: apply_connected_customers(ids, as_of, accounts, defaults, deleted)!
+-- A connected customer was deleted, or has another default; what is older than what we know or did is passed over.
+UPDATE offshoot.share AS s
+SET connected_customer_deleted_at = CASE WHEN c.deleted THEN c.as_of END,
+    connected_customer_id = CASE WHEN NOT c.deleted THEN s.connected_customer_id END,
+    connected_default_id = CASE WHEN NOT c.deleted THEN c.default_id END,
+    connected_as_of = c.as_of
+FROM unnest(:ids::text[], :as_of::timestamptz[], :accounts::text[], :defaults::text[], :deleted::boolean[])
+    AS c (id, as_of, account_id, default_id, deleted)
+WHERE s.account_id = c.account_id AND s.connected_customer_id = c.id
+    AND (c.deleted OR c.as_of >= coalesce(s.connected_as_of, '-infinity'));
+
+-- name: lock_shares(customers, accounts, ids)
 -- In id order, so that two batches that touch the same shares wait for each other instead of deadlocking.
 SELECT id FROM offshoot.share
-WHERE customer_id = ANY (:customers::text[]) OR account_id = ANY (:accounts::text[])
+WHERE customer_id = ANY (:customers::text[]) OR account_id = ANY (:accounts::text[]) OR id = ANY (:ids::bigint[])
 ORDER BY id FOR NO KEY UPDATE;
 
--- name: mark_shares(customers, accounts)
+-- name: mark_shares(customers, accounts, ids)
 -- Something changed for these customers or accounts: every share of theirs is due. Locked before.
 WITH marked AS (
     UPDATE offshoot.share AS s
     SET mark = s.mark + 1, due_at = least(s.due_at, now())
-    WHERE s.customer_id = ANY (:customers::text[]) OR s.account_id = ANY (:accounts::text[])
+    WHERE s.customer_id = ANY (:customers::text[]) OR s.account_id = ANY (:accounts::text[]) OR s.id = ANY (:ids::bigint[])
     RETURNING s.id
 )
 SELECT count(*) AS marked FROM marked;

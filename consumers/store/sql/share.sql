@@ -126,12 +126,14 @@ WHERE share_id = :share_id AND platform_payment_method_id = :platform_payment_me
 -- name: record_connected_customer(connected_customer_id, default_id, share_id)!
 -- The customer on the account, and its default where it was made with one.
 UPDATE offshoot.share
-SET connected_customer_id = :connected_customer_id, connected_default_id = coalesce(:default_id, connected_default_id)
+SET connected_customer_id = :connected_customer_id, connected_default_id = coalesce(:default_id, connected_default_id),
+    connected_as_of = date_trunc('second', now())
 WHERE id = :share_id;
 
 -- name: record_default(default_id, share_id)!
 -- The connected customer's default, as we made it; null: we know of none.
-UPDATE offshoot.share SET connected_default_id = :default_id WHERE id = :share_id;
+UPDATE offshoot.share SET connected_default_id = :default_id, connected_as_of = date_trunc('second', now())
+WHERE id = :share_id;
 
 -- name: forget_connected_customer(now, share_id)!
 -- It was deleted on its account.
@@ -265,10 +267,13 @@ RETURNING true;
 
 -- name: want_reading(kind, id)!
 -- Have a platform object read at once, unless somebody is reading it already.
+-- No event settles this doubt: a detach waits for the reading.
 WITH customers AS (
-    UPDATE offshoot.customer SET refresh_at = least(refresh_at, now()) WHERE :kind = 'customer' AND id = :id
+    UPDATE offshoot.customer SET refresh_at = coalesce(refresh_at, now()), doubt_as_of = 'infinity'
+    WHERE :kind::text = 'customer' AND id = :id
 )
-UPDATE offshoot.payment_method SET refresh_at = least(refresh_at, now()) WHERE :kind = 'payment_method' AND id = :id;
+UPDATE offshoot.payment_method SET refresh_at = coalesce(refresh_at, now()), doubt_as_of = 'infinity'
+WHERE :kind::text = 'payment_method' AND id = :id;
 
 -- name: announce_reading()!
 -- Wake the reader when this transaction commits.

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.projection.fold import Projection, fold
-from consumers.projection.seen import AccountSeen, CustomerSeen, Hint, Kind, PaymentMethodSeen, Seen
+from consumers.projection.seen import (
+    AccountSeen,
+    ConnectedCustomerSeen,
+    ConnectedMethodSeen,
+    CustomerSeen,
+    Hint,
+    Kind,
+    PaymentMethodSeen,
+    Seen,
+)
 from tests.unit.consumers.sightings import account, at, card, customer
 
 
@@ -169,6 +178,22 @@ _whole_accounts = st.builds(
     _NAMES,
     st.dictionaries(st.sampled_from(["card_payments", "transfers"]), st.sampled_from(["active", "inactive"])),
 )
+_connected_methods = st.builds(
+    lambda name, content, of, detached, key: ConnectedMethodSeen(
+        name, at(0), "acct_1", of, "card", {"fingerprint": content}, detached=detached, idempotency_key=key
+    ),
+    _NAMES,
+    st.sampled_from(["a", "b"]),
+    st.sampled_from(["cus_C", None]),
+    st.booleans(),
+    st.sampled_from(["offshoot:i:1", None]),
+)
+_connected_customers = st.builds(
+    lambda name, default, deleted: ConnectedCustomerSeen(name, at(0), "acct_1", default, deleted=deleted),
+    _NAMES,
+    st.sampled_from(["pm_C", None]),
+    st.booleans(),
+)
 _hints = st.builds(Hint, st.sampled_from(Kind), _NAMES, st.just(at(0)))
 
 
@@ -178,11 +203,21 @@ def _timed(seen: Sequence[Seen]) -> list[Seen]:
 
 def _at_second(seen: Seen, second: int) -> Seen:
     match seen:
-        case CustomerSeen() | PaymentMethodSeen() | AccountSeen() | Hint():
+        case (
+            CustomerSeen()
+            | PaymentMethodSeen()
+            | AccountSeen()
+            | ConnectedMethodSeen()
+            | ConnectedCustomerSeen()
+            | Hint()
+        ):
             return replace(seen, as_of=at(second))
 
 
-_batches = st.lists(st.one_of(_customers, _cards, _whole_accounts, _hints), max_size=8).map(_timed)
+_batches = st.lists(
+    st.one_of(_customers, _cards, _whole_accounts, _connected_methods, _connected_customers, _hints),
+    max_size=8,
+).map(_timed)
 
 
 @given(_batches, st.randoms(use_true_random=False))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,11 +106,37 @@ def test_a_method_opts_out_by_its_metadata(metadata: dict[str, str], *, opted_ou
 
 
 def test_what_a_method_says() -> None:
-    method = PaymentMethod("pm_1", "card", customer="cus_P")
+    method = _card(billing={"name": "Jenny", "phone": ""})
+    method = msgspec.structs.replace(method, customer="cus_P")
 
     assert payment_method_seen(method, at(1)) == PaymentMethodSeen(
-        "pm_1", at(1), "cus_P", "card", content_hash(method), opted_out=False, detached=False
+        "pm_1",
+        at(1),
+        "cus_P",
+        "card",
+        content_hash(method),
+        opted_out=False,
+        detached=False,
+        content={
+            "fingerprint": "f",
+            "expiry": [2030, 1],
+            "billing_details": {"name": "Jenny"},
+            "bank": {},
+        },
     )
+
+
+def test_a_blocked_bank_account_says_so() -> None:
+    blocked = _bank(status_details={"blocked": {"reason": "bank_account_closed", "network_code": "R02"}})
+
+    assert payment_method_seen(blocked, at(1)).blocked
+    assert not payment_method_seen(_bank(status_details={}), at(1)).blocked
+
+
+def test_a_method_of_a_v2_account_is_its_accounts() -> None:
+    seen = payment_method_seen(PaymentMethod("pm_1", "card", customer_account="acct_C"), at(1))
+
+    assert (seen.customer_id, seen.owner_supported) == ("acct_C", False)
 
 
 def test_a_detached_method_is_still_known_by_whose_it_was() -> None:
@@ -179,7 +206,7 @@ def test_what_makes_a_clone_out_of_date(was: PaymentMethod, becomes: PaymentMeth
     ("was", "becomes"),
     [
         (_card(), PaymentMethod("pm_2", "card", billing_details=BILLING, card=CARD)),
-        (_card(), PaymentMethod("pm_1", "card", "cus_P", BILLING, {"a": "b"}, CARD)),
+        (_card(), PaymentMethod("pm_1", "card", "cus_P", None, BILLING, {"a": "b"}, CARD)),
         (_card(), _card(checks={"cvc_check": "pass"})),
         (_card(), _card(networks={"preferred": "visa"})),
         (_card(), _card(brand="mastercard")),

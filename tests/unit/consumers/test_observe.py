@@ -8,7 +8,15 @@ import msgspec
 import pytest
 
 from consumers.projection.observe import Reading, UnreadableObjectError, created_or, observe
-from consumers.projection.seen import AccountSeen, CustomerSeen, Hint, Kind, PaymentMethodSeen
+from consumers.projection.seen import (
+    AccountSeen,
+    ConnectedCustomerSeen,
+    ConnectedMethodSeen,
+    CustomerSeen,
+    Hint,
+    Kind,
+    PaymentMethodSeen,
+)
 from schemas.stripe_event import RELEVANT_TYPES, StripeEvent, parse_event
 from tests.unit.consumers.sightings import START, at
 
@@ -108,12 +116,37 @@ def test_access_is_told_by_the_events_account(kind: str, *, connected: bool) -> 
     )
 
 
+@pytest.mark.parametrize("kind", ["attached", "updated", "automatically_updated", "detached"])
+def test_a_method_on_an_account(kind: str) -> None:
+    """Ours or not: the key of the request that caused the event tells."""
+    event = snapshot(f"payment_method.{kind}", METHOD, "acct_1")
+    event = msgspec.structs.replace(event, idempotency_key="offshoot:i:1")
+
+    seen = observe(event, at(9), READING)
+
+    assert isinstance(seen, ConnectedMethodSeen)
+    assert (seen.id, seen.account_id, seen.type, seen.detached, seen.idempotency_key) == (
+        "pm_P",
+        "acct_1",
+        "card",
+        kind == "detached",
+        "offshoot:i:1",
+    )
+
+
+@pytest.mark.parametrize(("kind", "deleted"), [("updated", False), ("deleted", True)])
+def test_a_customer_on_an_account(kind: str, *, deleted: bool) -> None:
+    event = snapshot(f"customer.{kind}", CUSTOMER, "acct_1")
+
+    assert observe(event, at(9), READING) == ConnectedCustomerSeen(
+        "cus_P", START, "acct_1", "pm_P", deleted=deleted
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "thing", "account"),
     [
-        ("customer.updated", CUSTOMER, "acct_1"),
-        ("payment_method.attached", METHOD, "acct_1"),
-        ("payment_method.detached", METHOD, "acct_1"),
+        ("customer.created", CUSTOMER, "acct_1"),
         ("account.updated", ACCOUNT, None),
         ("capability.updated", CAPABILITY, None),
         ("account.application.deauthorized", APPLICATION, None),
