@@ -25,6 +25,12 @@ class Platform:
             headers["Stripe-Account"] = account
         return _json(await self._http.post(path, headers=headers, data=parameters))
 
+    async def delete(self, path: str, account: str | None = None) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+        if account is not None:
+            headers["Stripe-Account"] = account
+        return _json(await self._http.delete(path, headers=headers))
+
     async def connect_account(self, *, capable: bool = True) -> str:
         """Connect an account, with or without active card payments."""
         account = await self.post("/v1/accounts", type="standard", country="US")
@@ -33,7 +39,7 @@ class Platform:
         return str(account["id"])
 
     async def set_capability(self, account: str, status: str) -> None:
-        await self._control("POST", f"accounts/{account}/capabilities", {"card_payments": status})
+        await self.control("POST", f"accounts/{account}/capabilities", {"card_payments": status})
 
     async def new_customer(self, *accounts: str) -> str:
         """Make a platform customer whose metadata names the accounts."""
@@ -53,7 +59,7 @@ class Platform:
 
     async def state(self, account: str) -> dict[str, Any]:
         """Say everything that is on an account."""
-        return await self._control("GET", f"accounts/{account}/state")
+        return await self.control("GET", f"accounts/{account}/state")
 
     async def attached(self, account: str) -> list[str]:
         """The methods attached on an account."""
@@ -75,7 +81,7 @@ class Platform:
             "count": 1,
             "action": {"kind": "hold"},
         }
-        await self._control("POST", "faults", fault)
+        await self.control("POST", "faults", fault)
 
     async def held(self, path: str, account: str) -> dict[str, Any]:
         """Wait until such a call had its effect."""
@@ -85,9 +91,9 @@ class Platform:
 
     async def release(self) -> None:
         """Remove all faults and let held answers go."""
-        await self._control("DELETE", "faults")
+        await self.control("DELETE", "faults")
 
-    async def _control(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    async def control(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         return _json(await self._http.request(method, f"/_emulator/{path}", json=body))
 
 

@@ -328,7 +328,6 @@ WITH named AS (
     UPDATE offshoot.clone AS k SET taken_up = true
     FROM followed AS f
     WHERE f.wanted_again AND k.share_id = f.id AND k.state = 'absent'
-        AND k.reason IN ('detached_on_account', 'connected_customer_deleted')
 ), made AS (
     INSERT INTO offshoot.share AS s (customer_id, account_id, granted_by_metadata, mark, due_at)
     SELECT n.customer_id, n.account_id, true, 1, now() FROM named AS n
