@@ -66,7 +66,7 @@ class Deployment:
             **(settings or {}),
         }
         self._undo = contextlib.ExitStack()
-        self.emulator = self._child("stripe", "deploy.stripe_emulator", ["--port", str(stripe)], {})
+        self.emulator = self._child("stripe", ["local", "stripe", "--port", str(stripe)], {})
         self.serve: ChildProcess
         self.work: ChildProcess
 
@@ -126,7 +126,7 @@ class Deployment:
             "WEBHOOK_SECRETS": secrets,
             "OPS_PORT": str(self._ports.get(name, self._ports["work"])),
         }
-        return self._child(name, "deploy.cli", list(command), settings)
+        return self._child(name, list(command), settings)
 
     def _make_endpoints(self) -> None:
         """Make the two endpoints of a platform: its own events, and those of its connected accounts."""
@@ -140,10 +140,10 @@ class Deployment:
             body: dict[str, Any] = answer.raise_for_status().json()
             self.webhook_secrets[name] = body["secret"]
 
-    def _child(self, name: str, module: str, arguments: list[str], settings: dict[str, str]) -> ChildProcess:
+    def _child(self, name: str, command: list[str], settings: dict[str, str]) -> ChildProcess:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("OFFSHOOT_")}
         return ChildProcess(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", "deploy.cli", *command],
             log=self._folder / f"{name}.log",
             env={
                 **inherited,

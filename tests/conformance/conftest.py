@@ -21,12 +21,14 @@ ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT.parent / "shared" / "recordings"
 API_KEY = "sk_test_emulator0000000000"
 DEADLINE_S = 5.0
+COMMAND = (sys.executable, "-m", "deploy.cli", "local", "stripe")
+"""`offshoot local stripe`, of the tree under test."""
 
 
 @pytest.fixture(scope="session")
 def emulator_url() -> Iterator[str]:
     """One emulator process for all tests; it has to end with status 0 when it is told to."""
-    command = [sys.executable, "-m", "deploy.stripe_emulator", "--port", "0"]
+    command = [*COMMAND, "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
