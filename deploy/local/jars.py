@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.process import ChildProcess
-from deploy.local.scratch import scratch_folder
+from deploy.local.scratch import cache_folder, scratch_folder
 
 KAFKA_VERSION: Final = "4.4.0"
 LOCK: Final = Path(__file__).with_name("kafka_jars.lock")
@@ -36,7 +36,7 @@ def locked_jars(lock: Path = LOCK, *, say: Callable[[str], None]) -> list[Path]:
         ChildError: they could not be fetched.
     """
     wanted = read_lock(lock)
-    cache = _cache()
+    cache = cache_folder()
     folder = cache / f"kafka-jars-{_digest(lock)[:16]}"
     if not folder.exists():
         say(f"fetching Apache Kafka {KAFKA_VERSION} (43 MB; only this once)")
@@ -51,7 +51,7 @@ def locked_jars(lock: Path = LOCK, *, say: Callable[[str], None]) -> list[Path]:
 
 def renew_lock(lock: Path = LOCK) -> int:
     """Fetch the jars anew and write what they are to `lock`; return how many they are."""
-    with scratch_folder("fetching-", _cache()) as scratch:
+    with scratch_folder("fetching-", cache_folder()) as scratch:
         found = _digests(_fetch(scratch))
     lock.write_text("".join(f"{name} {digest}\n" for name, digest in sorted(found.items())))
     return len(found)
@@ -95,9 +95,3 @@ def _digests(folder: Path) -> dict[str, str]:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _cache() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "offshoot"
-    cache.mkdir(parents=True, exist_ok=True)
-    return cache

@@ -1,4 +1,4 @@
-"""Folders for throw-away data: removed at the end, or by whoever comes next if their owner was killed."""
+"""Folders outside the tree: a cache, and throw-away data, removed at the end or after a killed owner."""
 
 import fcntl
 import os
@@ -10,6 +10,13 @@ from pathlib import Path
 from typing import Final
 
 _LOCK: Final = ".owner"
+
+
+def cache_folder() -> Path:
+    """Give the user's folder for what is fetched once and does not change; made if needed."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "offshoot"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
 
 
 @contextmanager

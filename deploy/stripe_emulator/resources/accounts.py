@@ -85,8 +85,15 @@ def update(call: Call) -> JsonObject:
 
 
 def delete(call: Call) -> JsonObject:
-    """Delete an account: nobody may act for it afterwards ([rec] clone-attached.yml, the last exchange)."""
+    """Delete an account: nobody may act for it afterwards ([rec] clone-attached.yml, the last exchange).
+
+    The event that tells of it is the one by which the Stripe CLI's `trigger account.application.deauthorized`
+    expects to cause it.
+    """
     account = _named(call)
+    replace(call, account=account).emit(
+        "account.application.deauthorized", shapes.application(call.world.application_id)
+    )
     account.deleted = True
     call.effects.append("account.deleted")
     return shapes.deleted("account", account.id)

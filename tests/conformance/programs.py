@@ -1,0 +1,78 @@
+"""Stripe's own programs, at a fixed version, fetched once into the user's cache.
+
+The Stripe CLI comes from npm by the lock in `stripe_cli/`, which has its hash for Linux on x64; stripe-mock
+comes from the Go module proxy, whose checksum database vouches for the version.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from deploy.local.scratch import cache_folder, scratch_folder
+
+_LOCK: Final = Path(__file__).with_name("stripe_cli")
+_STRIPE_MOCK: Final = "github.com/stripe/stripe-mock@v0.203.0"
+_FETCH_S: Final = 300.0
+
+
+class UnavailableError(Exception):
+    """A program cannot be had on this machine; the text says what it would take."""
+
+
+def stripe_cli() -> Path:
+    """Give the Stripe CLI's binary.
+
+    Raises:
+        UnavailableError: there is no npm, or no binary for this kind of machine.
+        CalledProcessError: it could not be fetched.
+    """
+    if shutil.which("npm") is None:
+        raise UnavailableError("the Stripe CLI comes from npm, and npm is not here")
+    lock = _LOCK / "package-lock.json"
+    folder = cache_folder() / f"stripe-cli-{sha256(lock.read_bytes()).hexdigest()[:16]}"
+    if not folder.exists():
+        with scratch_folder("fetching-", cache_folder()) as scratch:
+            fetched = scratch / "cli"
+            shutil.copytree(_LOCK, fetched)
+            _run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], fetched, {})
+            _keep(fetched, folder)
+    for binary in folder.glob("node_modules/@stripe/cli-*/bin/stripe"):
+        return binary
+    raise UnavailableError(f"npm has no Stripe CLI for this kind of machine, {platform.machine()}")
+
+
+def stripe_mock() -> Path:
+    """Give the binary of stripe-mock.
+
+    Raises:
+        UnavailableError: there is no Go.
+        CalledProcessError: it could not be fetched or built.
+    """
+    if shutil.which("go") is None:
+        raise UnavailableError("stripe-mock is built by Go, and go is not here")
+    folder = cache_folder() / f"stripe-mock-{_STRIPE_MOCK.rpartition('@')[2]}"
+    if not folder.exists():
+        with scratch_folder("fetching-", cache_folder()) as scratch:
+            built = scratch / "bin"
+            built.mkdir()
+            _run(["go", "install", _STRIPE_MOCK], built, {"GOBIN": str(built)})
+            _keep(built, folder)
+    return folder / "stripe-mock"
+
+
+def _run(command: Sequence[str], folder: Path, more: Mapping[str, str]) -> None:
+    environment = {**os.environ, **more}
+    subprocess.run(
+        command, cwd=folder, env=environment, check=True, timeout=_FETCH_S, stdout=subprocess.DEVNULL
+    )
+
+
+def _keep(fetched: Path, folder: Path) -> None:
+    with suppress(OSError):  # another process was quicker: what it fetched is as good
+        fetched.rename(folder)
