@@ -1,0 +1,126 @@
+"""Stripe's own client drives every route of the emulator."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import stripe
+
+from deploy.stripe_emulator.routes import ROUTES, Route
+
+KNOWN = "pm_card_visa"
+ENDPOINT: Any = {"url": "http://127.0.0.1:9", "enabled_events": ["topup.created"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A platform with a connected account; what a call needs is made by other calls."""
+
+    client: stripe.StripeClient
+    account: str
+
+    def customer(self) -> str:
+        """Make a customer."""
+        return self.client.v1.customers.create({}).id
+
+    def card(self) -> str:
+        """Make a customer's card."""
+        return self.client.v1.payment_methods.attach(KNOWN, {"customer": self.customer()}).id
+
+    def endpoint(self) -> str:
+        """Make a webhook endpoint."""
+        return self.client.v1.webhook_endpoints.create(ENDPOINT).id
+
+    def event(self) -> str:
+        """Cause an event."""
+        self.customer()
+        return self.client.v1.events.list({"limit": 1}).data[0].id
+
+
+def _of_customer(scene: Scene) -> object:
+    card = scene.client.v1.payment_methods.retrieve(scene.card())
+    return scene.client.v1.customers.payment_methods.retrieve(str(card.customer), card.id)
+
+
+DRIVES: dict[tuple[str, str], Callable[[Scene], object]] = {
+    ("GET", "/v1/account"): lambda at: at.client.v1.accounts.retrieve_current(),
+    ("POST", "/v1/accounts"): lambda at: at.client.v1.accounts.create({"type": "standard", "country": "US"}),
+    ("GET", "/v1/accounts"): lambda at: at.client.v1.accounts.list({"limit": 1}),
+    ("GET", "/v1/accounts/{account}"): lambda at: at.client.v1.accounts.retrieve(at.account),
+    ("POST", "/v1/accounts/{account}"): lambda at: at.client.v1.accounts.update(
+        at.account, {"metadata": {"a": "1"}}
+    ),
+    ("DELETE", "/v1/accounts/{account}"): lambda at: at.client.v1.accounts.delete(at.account),
+    ("GET", "/v1/accounts/{account}/capabilities"): lambda at: at.client.v1.accounts.capabilities.list(
+        at.account
+    ),
+    ("GET", "/v1/accounts/{account}/capabilities/{capability}"): lambda at: (
+        at.client.v1.accounts.capabilities.retrieve(at.account, "card_payments")
+    ),
+    ("POST", "/v1/accounts/{account}/capabilities/{capability}"): lambda at: (
+        at.client.v1.accounts.capabilities.update(at.account, "card_payments", {"requested": True})
+    ),
+    ("POST", "/v1/customers"): lambda at: at.customer(),
+    ("GET", "/v1/customers"): lambda at: at.client.v1.customers.list({"email": "ada@example.com"}),
+    ("GET", "/v1/customers/{customer}"): lambda at: at.client.v1.customers.retrieve(at.customer()),
+    ("POST", "/v1/customers/{customer}"): lambda at: at.client.v1.customers.update(
+        at.customer(), {"name": "Ada"}
+    ),
+    ("DELETE", "/v1/customers/{customer}"): lambda at: at.client.v1.customers.delete(at.customer()),
+    ("GET", "/v1/customers/{customer}/payment_methods"): lambda at: (
+        at.client.v1.customers.payment_methods.list(at.customer(), {"type": "card"})
+    ),
+    ("GET", "/v1/customers/{customer}/payment_methods/{payment_method}"): _of_customer,
+    ("POST", "/v1/payment_methods"): lambda at: at.client.v1.payment_methods.create(
+        {"type": "card", "card": {"token": "tok_visa"}}
+    ),
+    ("GET", "/v1/payment_methods"): lambda at: at.client.v1.payment_methods.list({"customer": at.customer()}),
+    ("GET", "/v1/payment_methods/{payment_method}"): lambda at: at.client.v1.payment_methods.retrieve(
+        at.card()
+    ),
+    ("POST", "/v1/payment_methods/{payment_method}"): lambda at: at.client.v1.payment_methods.update(
+        at.card(), {"card": {"exp_month": 3, "exp_year": 2031}}
+    ),
+    ("POST", "/v1/payment_methods/{payment_method}/attach"): lambda at: at.card(),
+    ("POST", "/v1/payment_methods/{payment_method}/detach"): lambda at: at.client.v1.payment_methods.detach(
+        at.card()
+    ),
+    ("GET", "/v1/events"): lambda at: at.client.v1.events.list({"types": ["customer.created"]}),
+    ("GET", "/v1/events/{event}"): lambda at: at.client.v1.events.retrieve(at.event()),
+    ("POST", "/v1/webhook_endpoints"): lambda at: at.endpoint(),
+    ("GET", "/v1/webhook_endpoints"): lambda at: at.client.v1.webhook_endpoints.list(),
+    ("GET", "/v1/webhook_endpoints/{webhook_endpoint}"): lambda at: at.client.v1.webhook_endpoints.retrieve(
+        at.endpoint()
+    ),
+    ("DELETE", "/v1/webhook_endpoints/{webhook_endpoint}"): lambda at: at.client.v1.webhook_endpoints.delete(
+        at.endpoint()
+    ),
+}
+"""How the client calls each route, and on the way some others."""
+
+
+@pytest.fixture
+def scene(client: stripe.StripeClient, account: str) -> Iterator[Scene]:
+    """The platform and an account of this test's own; its webhook endpoints go with it."""
+    yield Scene(client, account)
+    for endpoint in client.v1.webhook_endpoints.list().data:
+        client.v1.webhook_endpoints.delete(endpoint.id)
+
+
+@pytest.mark.filterwarnings("ignore:We recommend building your integration using Accounts v2:UserWarning")
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
+def test_official_client_drives(route: Route, scene: Scene, web: httpx.Client) -> None:
+    """Each line of `routes.py` has a call of the client's, and answers it."""
+    drive = DRIVES.get((route.method, route.template))
+    assert drive is not None, "no call of the official client drives this route"
+    before = web.get("/_emulator/log").json()["calls"][-1]["n"]
+    drive(scene)
+    calls = web.get("/_emulator/log", params={"after": before, "path": route.template}).json()["calls"]
+    assert (route.method, 200) in [(call["method"], call["status"]) for call in calls]
+
+
+def test_no_drive_without_a_route() -> None:
+    """The table above names nothing that is gone."""
+    assert DRIVES.keys() - {(route.method, route.template) for route in ROUTES} == set()
