@@ -22,6 +22,10 @@ FIXED_HEADERS = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Allow-Methods": "GET, HEAD, PUT, PATCH, POST, DELETE",
     "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": (
+        "Request-Id, Stripe-Manage-Version, Stripe-Should-Retry, X-Stripe-External-Auth-Required, "
+        "X-Stripe-Privileged-Session-Required"
+    ),
     "Access-Control-Max-Age": "300",
     "Cache-Control": "no-cache, no-store",
     "Vary": "Origin",
