@@ -4,12 +4,14 @@ The Stripe CLI comes from npm by the lock in `stripe_cli/`, which has its hash f
 comes from the Go module proxy, whose checksum database vouches for the version.
 """
 
+import json
 import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -47,8 +49,16 @@ def stripe_cli() -> Path:
     raise UnavailableError(f"npm has no Stripe CLI for this kind of machine, {platform.machine()}")
 
 
-def stripe_mock() -> Path:
-    """Give the binary of stripe-mock.
+@dataclass(frozen=True, slots=True)
+class StripeMock:
+    """stripe-mock's binary, and the OpenAPI description of Stripe that comes with it."""
+
+    binary: Path
+    description: Path
+
+
+def stripe_mock() -> StripeMock:
+    """Give stripe-mock.
 
     Raises:
         UnavailableError: there is no Go.
@@ -62,15 +72,17 @@ def stripe_mock() -> Path:
             built = scratch / "bin"
             built.mkdir()
             _run(["go", "install", _STRIPE_MOCK], built, {"GOBIN": str(built)})
+            source = json.loads(_run(["go", "mod", "download", "-json", _STRIPE_MOCK], built, {}))["Dir"]
+            shutil.copyfile(Path(source, "embedded", "openapi", "spec3.json"), built / "spec3.json")
             _keep(built, folder)
-    return folder / "stripe-mock"
+    return StripeMock(folder / "stripe-mock", folder / "spec3.json")
 
 
-def _run(command: Sequence[str], folder: Path, more: Mapping[str, str]) -> None:
+def _run(command: Sequence[str], folder: Path, more: Mapping[str, str]) -> str:
     environment = {**os.environ, **more}
-    subprocess.run(
-        command, cwd=folder, env=environment, check=True, timeout=_FETCH_S, stdout=subprocess.DEVNULL
-    )
+    return subprocess.run(
+        command, cwd=folder, env=environment, check=True, timeout=_FETCH_S, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def _keep(fetched: Path, folder: Path) -> None:

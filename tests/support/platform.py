@@ -1,10 +1,16 @@
 """A platform as its developers would use Stripe, at the emulator, and what the emulator tells of itself."""
 
-from typing import Any, Self
+import json
+import os
+from pathlib import Path
+from typing import Any, Final, Self
 
 import httpx
 
 from deploy.stripe_emulator.app import DEFAULT_API_KEY
+
+CALLS_TO: Final = "STRIPE_CALLS_TO"
+"""The environment variable that names a file to which every call is added, a line of JSON each."""
 
 
 class Platform:
@@ -17,6 +23,8 @@ class Platform:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if file := os.environ.get(CALLS_TO):
+            _keep(await self.calls(), Path(file))
         await self._http.aclose()
 
     async def post(self, path: str, account: str | None = None, **parameters: str) -> dict[str, Any]:
@@ -95,6 +103,11 @@ class Platform:
 
     async def control(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         return _json(await self._http.request(method, f"/_emulator/{path}", json=body))
+
+
+def _keep(calls: list[dict[str, Any]], file: Path) -> None:
+    with file.open("a") as kept:
+        kept.writelines(f"{json.dumps(call)}\n" for call in calls)
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:
