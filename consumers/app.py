@@ -8,17 +8,19 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from consumers.clone.lane import CloneLane
 from consumers.clone.policy import DefaultFollows, Leave, OnUpdate, Policy
 from consumers.clone.tools import Tools
+from consumers.fanout import FanoutLane
 from consumers.ingest.loop import IngestLane
 from consumers.projection.observe import Reading
 from consumers.refresh import RefreshLane
 from consumers.relay import RelayLane
 from consumers.schema_watch import SchemaWatch
 from consumers.store.database import Database, StoreError
+from consumers.store.fanouts import FanoutStore
 from consumers.store.limiter import Limiter
 from consumers.store.outbox import Outbox
 from consumers.store.projections import ProjectionStore
@@ -73,6 +75,13 @@ def run(settings: WorkSettings, lanes: Iterable[Lane]) -> int:
     return run_process(_Work(settings, client_options(settings), frozenset(lanes)).run())
 
 
+class RunsUntil(Protocol):
+    """A lane: works until the stop."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until the stop."""
+
+
 class _Work:
     """Everything of one `work` process."""
 
@@ -99,6 +108,7 @@ class _Work:
             profile_fields=settings.customer_fields,
             livemode=settings.livemode,
             platform_account=settings.platform_account,
+            share_with_all=settings.share_with == "all",
         )
 
     async def run(self) -> int:
@@ -136,6 +146,8 @@ class _Work:
             )
             self._health.add_readiness("ingest", ingest.health)
             supervisor.start("ingest", lambda: self._once_migrated(ingest, stop))
+            fanout = FanoutLane(self._database, FanoutStore(self._database))
+            supervisor.start("fanout", lambda: self._once_migrated(fanout, stop))
         if Lane.RELAY in self._lanes:
             relay = RelayLane(
                 self._database, self._outbox, self._make_publisher, self._settings.topic, self._metrics
@@ -150,7 +162,7 @@ class _Work:
             supervisor.start("refresh", lambda: self._once_migrated(refresh, stop))
             supervisor.start("backlog", functools.partial(self._count_backlog, stop))
 
-    async def _once_migrated(self, lane: IngestLane | RelayLane | RefreshLane, stop: asyncio.Event) -> None:
+    async def _once_migrated(self, lane: RunsUntil, stop: asyncio.Event) -> None:
         if await self._schema.ready(stop):
             await lane.run(stop)
 

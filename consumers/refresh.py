@@ -58,7 +58,7 @@ class RefreshLane:
         try:
             while await self._watch.usable(stop):
                 try:
-                    await self._wake.wait(await self._read_due())
+                    await self._wake.wait(await self.read_due())
                 except StoreError as error:
                     get_logger().warning("refresh.store_away", **describe_error(error))
                     await wait_for_stop(stop, STORE_AWAY_PAUSE_S)
@@ -66,7 +66,7 @@ class RefreshLane:
             for helper in helpers:
                 helper.cancel()
 
-    async def _read_due(self) -> float:
+    async def read_due(self) -> float:
         """Read what is due now; return how long to wait for more."""
         claimed = await self._projections.claim_refreshes(AT_ONCE)
         if claimed:
@@ -80,7 +80,13 @@ class RefreshLane:
         try:
             due = await self._read_and_apply(refresh)
         except StripeError as error:
-            # Its refresh_at lies ahead already: it is read again then.
+            if isinstance(error, RefusedError) and error.code == NOT_FOUND:
+                # Read again, it would not be found again.
+                await self._projections.end_doubt(refresh)
+                log.warning("refresh.not_found", request_id=error.request_id)
+                self._metrics.readings.labels(refresh.kind, "not_found").inc()
+                return
+            # Its refresh_at lies ahead already: it is read again then, each time later.
             log.warning("refresh.failed", error=str(error), request_id=error.request_id)
             self._metrics.readings.labels(refresh.kind, "failed").inc()
         except msgspec.MsgspecError:
@@ -99,13 +105,9 @@ class RefreshLane:
             case Kind.CUSTOMER:
                 reply = await self._calls.make("read_customer", lambda: stripe.read_customer(refresh.id))
                 customer = _shaped(reply, objects.Customer)
-                customer_seen = objects.customer_seen(
-                    customer,
-                    read_at,
-                    metadata_key=self._reading.metadata_key,
-                    profile_fields=self._reading.profile_fields,
+                return await self._projections.apply_customer_reading(
+                    self._reading.customer(customer, read_at), refresh.claimed
                 )
-                return await self._projections.apply_customer_reading(customer_seen, refresh.claimed)
             case Kind.PAYMENT_METHOD:
                 reply = await self._calls.make(
                     "read_payment_method", lambda: stripe.read_payment_method(refresh.id)

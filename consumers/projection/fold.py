@@ -140,13 +140,14 @@ def _account(had: AccountSeen, seen: AccountSeen) -> tuple[AccountSeen, bool]:
 
 
 def _connected_method(had: ConnectedMethodSeen, seen: ConnectedMethodSeen) -> ConnectedMethodSeen:
-    """The later one; detached is sticky, and with it whose doing it was."""
+    """The later one; detached is sticky, and with it whose doing it was. Two doings are nobody's."""
     ended = had if had.detached else seen
+    told = ended.detached or had.idempotency_key == seen.idempotency_key
     return replace(
         seen,
         type=seen.type or had.type,
         content=had.content if seen.content is None else seen.content,
         customer_id=seen.customer_id or had.customer_id,
         detached=ended.detached,
-        idempotency_key=ended.idempotency_key,
+        idempotency_key=ended.idempotency_key if told else None,
     )

@@ -15,6 +15,9 @@ import msgspec
 from consumers.projection.seen import AccountSeen, CustomerSeen, PaymentMethodSeen
 
 ACCOUNT_ID: Final = re.compile(r"acct_[A-Za-z0-9]{1,64}\Z")
+EVERY_ACCOUNT: Final = "*"
+"""Stands in a customer's metadata for every connected account that Offshoot knows."""
+
 _SEPARATORS: Final = re.compile(r"[,\s]+")
 
 
@@ -82,15 +85,24 @@ def decode(raw: bytes, shape: type[_T]) -> _T:
 
 
 def customer_seen(
-    customer: Customer, as_of: datetime, *, metadata_key: str, profile_fields: Iterable[str]
+    customer: Customer,
+    as_of: datetime,
+    *,
+    metadata_key: str,
+    profile_fields: Iterable[str],
+    share_with_all: bool = False,
 ) -> CustomerSeen:
-    """Say what a customer object says: the accounts it names, its default method, its profile."""
+    """Say what a customer object says: the accounts it names, its default method, its profile.
+
+    `share_with_all`: every customer is shared with every account, whatever its metadata says.
+    """
     fields = {name: getattr(customer, name) for name in profile_fields}
     settings = customer.invoice_settings
     return CustomerSeen(
         id=customer.id,
         as_of=as_of,
         granted_accounts=granted_accounts(customer.metadata or {}, metadata_key),
+        granted_all=share_with_all or EVERY_ACCOUNT in _granted(customer.metadata or {}, metadata_key),
         default_payment_method_id=settings.default_payment_method if settings is not None else None,
         profile=_without_empty(fields),
         deleted=customer.deleted,
@@ -103,11 +115,14 @@ def granted_accounts(metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
     A metadata value holds 500 characters (https://docs.stripe.com/api/metadata), hence the continuations.
     What is not an account id is passed over.
     """
+    return tuple(sorted(word for word in _granted(metadata, key) if ACCOUNT_ID.match(word)))
+
+
+def _granted(metadata: Mapping[str, str], key: str) -> set[str]:
     continued = re.compile(re.escape(key) + r"(_[2-9]|_[1-9][0-9]+)?\Z")
-    words = (
+    return {
         word for name, value in metadata.items() if continued.match(name) for word in _SEPARATORS.split(value)
-    )
-    return tuple(sorted({word for word in words if ACCOUNT_ID.match(word)}))
+    }
 
 
 def payment_method_seen(

@@ -12,6 +12,7 @@ from consumers.projection.seen import (
     AccountSeen,
     ConnectedCustomerSeen,
     ConnectedMethodSeen,
+    CustomerSeen,
     Hint,
     Kind,
     PaymentMethodSeen,
@@ -29,12 +30,26 @@ class UnreadableObjectError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How this deployment reads events: its mode and platform, and what of a customer matters to it."""
+    """How this deployment reads events: its mode and platform, and what of a customer matters to it.
+
+    `share_with_all`: SHARE_WITH is `all`.
+    """
 
     metadata_key: str
     profile_fields: tuple[str, ...]
     livemode: bool
     platform_account: str | None = None
+    share_with_all: bool = False
+
+    def customer(self, customer: objects.Customer, as_of: datetime) -> CustomerSeen:
+        """Say what a customer says to this deployment."""
+        return objects.customer_seen(
+            customer,
+            as_of,
+            metadata_key=self.metadata_key,
+            profile_fields=self.profile_fields,
+            share_with_all=self.share_with_all,
+        )
 
 
 def observe(event: StripeEvent, recorded_at: datetime, reading: Reading) -> Seen | None:
@@ -115,9 +130,7 @@ def _customer(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
     customer = objects.decode(event.object, objects.Customer)
     if event.type.endswith(".deleted"):
         customer = msgspec.structs.replace(customer, deleted=True)
-    return objects.customer_seen(
-        customer, as_of, metadata_key=reading.metadata_key, profile_fields=reading.profile_fields
-    )
+    return reading.customer(customer, as_of)
 
 
 class _Previous(msgspec.Struct, frozen=True):

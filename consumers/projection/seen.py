@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CustomerSeen:
-    """A platform customer as Stripe showed it."""
+    """A platform customer as Stripe showed it; `granted_all` shares it with every connected account."""
 
     id: str
     as_of: datetime
@@ -28,6 +28,7 @@ class CustomerSeen:
     default_payment_method_id: str | None
     profile: Mapping[str, Any]
     deleted: bool
+    granted_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

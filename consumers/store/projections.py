@@ -1,23 +1,16 @@
 """Writing what was seen of Stripe's objects, and making due the shares that it matters to."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import msgspec
-
 from consumers.clone.intents import KEY_PREFIX
 from consumers.projection.fold import Projection
-from consumers.projection.seen import (
-    AccountSeen,
-    ConnectedCustomerSeen,
-    ConnectedMethodSeen,
-    CustomerSeen,
-    Kind,
-    PaymentMethodSeen,
-)
+from consumers.projection.seen import AccountSeen, CustomerSeen, Kind, PaymentMethodSeen
+from consumers.store import arrays
 from consumers.store.database import Connection, Database, load_queries
+from consumers.store.marking import Changed, Marking
 
 SETTLE: Final = timedelta(seconds=2)
 """How long a doubt waits for the object to arrive by itself before it is read at Stripe."""
@@ -26,7 +19,9 @@ CHANNEL_REFRESH: Final = "offshoot_refresh"
 """Notified when something must be read at once."""
 
 READ_AGAIN: Final = timedelta(seconds=60)
-"""When a claimed reading that nobody finished is taken up by another."""
+"""When a claimed reading that nobody finished is taken up by another; twice as long after each failure."""
+
+READ_AGAIN_AT_MOST: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +42,15 @@ class Refresh:
     claimed: datetime
 
 
-@dataclass(slots=True)
-class _Changed:
-    customers: set[str]
-    accounts: set[str]
-    shares: set[int] = field(default_factory=set)
-
-
 class ProjectionStore:
     """The projections of accounts, customers and payment methods."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = load_queries("projection")
+        self._refresh = load_queries("refresh")
+        self._connected = load_queries("connected")
+        self._marking = Marking()
 
     async def unseen(self, connection: Connection, events: Sequence[EventNoted]) -> set[str]:
         """Note events in the inbox; return the ids of those not noted before."""
@@ -88,47 +79,57 @@ class ProjectionStore:
         # First stubs and locks, customers before accounts and each in id order; only later statements read.
         # A card and its customer come by different partitions: else each of two transactions could miss the
         # other's half.
-        await self._lock(connection, rows)
-        changed = _Changed(customers=set(), accounts=set(), shares=set())
-        await self._apply_accounts(connection, rows.accounts.values(), changed)
+        heard = await self._unjoined(connection, rows)
+        await self._lock(connection, rows, heard)
+        changed = Changed(connected_customers=list(rows.connected_customers.values()))
+        await self._apply_accounts(connection, rows.accounts.values(), heard, changed)
         await self._apply_customers(connection, rows.customers.values(), changed)
         await self._apply_payment_methods(connection, rows.payment_methods.values(), changed)
         await self._doubt(connection, rows)
         await self._apply_connected_methods(connection, rows, changed)
-        return await self._make_due(connection, changed, list(rows.connected_customers.values()))
+        return await self._marking.make_due(connection, changed)
 
-    async def _lock(self, connection: Connection, rows: Projection) -> None:
+    async def _unjoined(self, connection: Connection, rows: Projection) -> set[str]:
+        """Give the accounts that only what happened on them tells of, for the first time."""
+        speaking = {method.account_id for method in rows.connected_methods.values()}
+        speaking.update(account for account, _ in rows.connected_customers)
+        if not speaking:
+            return set()
+        return {
+            row["id"] async for row in self._connected.unjoined_accounts(connection, ids=sorted(speaking))
+        }
+
+    async def _lock(self, connection: Connection, rows: Projection, heard: Iterable[str] = ()) -> None:
         customers, accounts, methods = _ids(rows)
-        for kind, ids, lock in (
-            (Kind.CUSTOMER, customers, self._queries.lock_customers),
-            (Kind.ACCOUNT, accounts, self._queries.lock_accounts),
-            (Kind.PAYMENT_METHOD, methods, None),
-        ):
-            if not ids:
-                continue
-            add_stubs = getattr(self._queries, f"add_{kind}_stubs")
-            await add_stubs(connection, ids=sorted(ids))
-            if lock is not None:
-                async for _ in lock(connection, ids=sorted(ids)):
-                    pass
+        accounts.update(heard)
+        if customers:
+            await self._queries.add_customer_stubs(connection, ids=sorted(customers))
+            async for _ in self._queries.lock_customers(connection, ids=sorted(customers)):
+                pass
+        if accounts:
+            await self._queries.add_account_stubs(connection, ids=sorted(accounts))
+            async for _ in self._queries.lock_accounts(connection, ids=sorted(accounts)):
+                pass
+        if methods:
+            await self._queries.add_payment_method_stubs(connection, ids=sorted(methods))
 
     async def _apply_customers(
-        self, connection: Connection, seen: Iterable[CustomerSeen], changed: _Changed
+        self, connection: Connection, seen: Iterable[CustomerSeen], changed: Changed
     ) -> None:
         rows = list(seen)
         if rows:
-            query = self._queries.apply_customers(connection, **_customer_arrays(rows), settle=SETTLE)
-            changed.customers.update([row["id"] async for row in query if row["changed"]])
+            query = self._queries.apply_customers(connection, **arrays.customers(rows), settle=SETTLE)
+            _note_customers(changed, [row async for row in query])
 
     async def _apply_payment_methods(
-        self, connection: Connection, seen: Iterable[PaymentMethodSeen], changed: _Changed
+        self, connection: Connection, seen: Iterable[PaymentMethodSeen], changed: Changed
     ) -> None:
         rows = list(seen)
         if not rows:
             return
         query = self._queries.apply_payment_methods(
             connection,
-            **_method_arrays(rows),
+            **arrays.payment_methods(rows),
             detached=[row.detached for row in rows],
             settle=SETTLE,
         )
@@ -144,124 +145,124 @@ class ProjectionStore:
         owners = sorted(
             {method.customer_id for method in methods if method.customer_id and method.owner_supported}
         )
-        await self._queries.doubt_unknown_customers(connection, ids=owners, settle=SETTLE)
+        await self._refresh.doubt_unknown_customers(connection, ids=owners, settle=SETTLE)
 
     async def _apply_accounts(
-        self, connection: Connection, seen: Iterable[AccountSeen], changed: _Changed
+        self, connection: Connection, seen: Iterable[AccountSeen], heard: set[str], changed: Changed
     ) -> None:
         rows = list(seen)
+        if heard:
+            joined = self._connected.join_accounts(connection, ids=sorted(heard))
+            changed.joined.update([row["id"] async for row in joined])
         if rows:
-            query = self._queries.apply_accounts(
-                connection,
-                ids=[row.id for row in rows],
-                as_of=[row.as_of for row in rows],
-                capabilities=[_json(row.capabilities) for row in rows],
-                whole=[row.whole for row in rows],
-                connected=[row.connected for row in rows],
-                settle=SETTLE,
-            )
-            changed.accounts.update([row["id"] async for row in query if row["changed"]])
+            query = self._queries.apply_accounts(connection, **arrays.accounts(rows), settle=SETTLE)
+            _note_accounts(changed, [row async for row in query])
 
     async def _doubt(self, connection: Connection, rows: Projection) -> None:
-        for kind in Kind:
+        for kind, doubt in (
+            (Kind.CUSTOMER, self._refresh.doubt_customers),
+            (Kind.ACCOUNT, self._refresh.doubt_accounts),
+            (Kind.PAYMENT_METHOD, self._refresh.doubt_payment_methods),
+        ):
             doubts = sorted((id_, as_of) for (each, id_), as_of in rows.doubtful.items() if each is kind)
             if doubts:
                 ids, as_of = zip(*doubts, strict=True)
-                await getattr(self._queries, f"doubt_{kind}s")(
-                    connection, ids=list(ids), as_of=list(as_of), settle=SETTLE
-                )
+                await doubt(connection, ids=list(ids), as_of=list(as_of), settle=SETTLE)
 
     async def _apply_connected_methods(
-        self, connection: Connection, rows: Projection, changed: _Changed
+        self, connection: Connection, rows: Projection, changed: Changed
     ) -> None:
-        """Write what is on connected accounts, and find the shares that it and their customers matter to."""
-        methods, customers = list(rows.connected_methods.values()), rows.connected_customers
-        if not methods and not customers:
+        """Write what is on connected accounts, and find the shares that others' doings there matter to."""
+        methods = list(rows.connected_methods.values())
+        if not methods:
             return
-        if methods:
-            await self._queries.apply_connected_methods(
-                connection, **_connected_arrays(methods), key_prefix=f"{KEY_PREFIX}:"
-            )
-        of = {(each.account_id, each.customer_id) for each in methods if each.customer_id} | set(customers)
-        shares = self._queries.shares_of_connected(
-            connection,
-            ids=[each.id for each in methods],
-            accounts=[account for account, _ in sorted(of)],
-            customers=[customer for _, customer in sorted(of)],
+        written = self._connected.apply_connected_methods(
+            connection, **arrays.connected_methods(methods), key_prefix=f"{KEY_PREFIX}:"
         )
-        changed.shares.update([row["id"] async for row in shares])
-
-    async def _make_due(
-        self, connection: Connection, changed: _Changed, connected: Sequence[ConnectedCustomerSeen] = ()
-    ) -> int:
-        if not changed.customers and not changed.accounts and not changed.shares:
-            return 0
-        touched: dict[str, list[Any]] = {
-            "customers": sorted(changed.customers),
-            "accounts": sorted(changed.accounts),
-            "ids": sorted(changed.shares),
-        }
-        async for _ in self._queries.lock_shares(connection, **touched):
-            pass
-        if connected:
-            await self._queries.apply_connected_customers(connection, **_connected_customer_arrays(connected))
-        due = await _count(self._queries.follow_grants(connection, customers=touched["customers"]))
-        due += await _count(self._queries.mark_shares(connection, **touched))
-        if due:
-            await self._queries.announce_due(connection)
-        return due
+        news = [row["id"] async for row in written]
+        if news:
+            shares = self._connected.shares_of_connected_methods(connection, ids=news)
+            changed.shares.update([row["id"] async for row in shares])
 
     async def want_account(self, account: str) -> None:
         """Have an account read at once: a share waits for it, and is due again once it was read."""
         async with self._database.transaction() as connection:
-            await self._queries.want_account(connection, id=account)
-            await self._queries.announce_refresh(connection)
+            await self._refresh.want_account(connection, id=account)
+            await self._refresh.announce_refresh(connection)
 
     async def claim_refreshes(self, limit: int) -> list[Refresh]:
         """Take objects that must be read at Stripe."""
         async with self._database.connection() as connection:
-            rows = self._queries.claim_refreshes(connection, limit=limit, again=READ_AGAIN)
+            rows = self._refresh.claim_refreshes(
+                connection, limit=limit, again=READ_AGAIN, longest=READ_AGAIN_AT_MOST
+            )
             return [Refresh(Kind(row["kind"]), row["id"], row["claimed"]) async for row in rows]
 
     async def next_refresh_s(self) -> float | None:
         """Give the seconds until the next reading is due, negative if one is; None when none waits."""
         async with self._database.connection() as connection:
-            seconds: float | None = await self._queries.next_refresh(connection)
+            seconds: float | None = await self._refresh.next_refresh(connection)
             return seconds
+
+    async def end_doubt(self, refresh: Refresh) -> None:
+        """Stripe does not know the customer or method: what was heard of it stands."""
+        async with self._database.connection() as connection:
+            await self._refresh.end_doubt(
+                connection, kind=refresh.kind, id=refresh.id, claimed=refresh.claimed
+            )
 
     async def apply_customer_reading(self, seen: CustomerSeen, claimed: datetime) -> int:
         """Write what reading a customer showed, unless it changed since `claimed`; return the shares due."""
         async with self._database.transaction() as connection:
             await self._lock(connection, Projection(customers={seen.id: seen}))
-            query = self._queries.read_customers(connection, **_customer_arrays([seen]), claimed=claimed)
-            changed = {row["id"] async for row in query if row["changed"]}
-            return await self._make_due(connection, _Changed(changed, set()))
+            query = self._refresh.read_customers(connection, **arrays.customers([seen]), claimed=claimed)
+            changed = Changed()
+            _note_customers(changed, [row async for row in query])
+            return await self._marking.make_due(connection, changed)
 
     async def apply_payment_method_reading(self, seen: PaymentMethodSeen, claimed: datetime) -> int:
         """Write what reading a method showed, unless it changed since `claimed`; return the shares due."""
         async with self._database.transaction() as connection:
             await self._lock(connection, Projection(payment_methods={seen.id: seen}))
-            query = self._queries.read_payment_methods(connection, **_method_arrays([seen]), claimed=claimed)
-            changed = {
+            query = self._refresh.read_payment_methods(
+                connection, **arrays.payment_methods([seen]), claimed=claimed
+            )
+            customers = {
                 row["customer_id"] async for row in query if row["changed"] and row["customer_id"] is not None
             }
             await self._doubt_unknown_owners(connection, [seen])
-            return await self._make_due(connection, _Changed(changed, set()))
+            return await self._marking.make_due(connection, Changed(customers=customers))
 
     async def apply_account_reading(
         self, account: str, read_at: datetime, claimed: datetime, capabilities: dict[str, str] | None
     ) -> int:
         """Write what reading an account showed, None where Stripe refused it; return the shares due."""
         async with self._database.transaction() as connection:
-            query = self._queries.read_account(
+            query = self._refresh.read_account(
                 connection,
                 id=account,
                 read_at=read_at,
                 claimed=claimed,
-                capabilities=_json(capabilities) if capabilities is not None else None,
+                capabilities=arrays.json_text(capabilities) if capabilities is not None else None,
             )
-            changed = {row["id"] async for row in query if row["changed"]}
-            return await self._make_due(connection, _Changed(set(), changed))
+            changed = Changed()
+            _note_accounts(changed, [row async for row in query])
+            return await self._marking.make_due(connection, changed)
+
+
+def _note_customers(changed: Changed, rows: Iterable[Any]) -> None:
+    of = {row["id"]: row["turned"] for row in rows if row["changed"]}
+    changed.customers.update(of)
+    changed.granting.update(of)
+    changed.turned.update(id_ for id_, turned in of.items() if turned)
+
+
+def _note_accounts(changed: Changed, rows: Iterable[Any]) -> None:
+    for row in rows:
+        if row["changed"]:
+            changed.accounts.add(row["id"])
+        if row["joins"]:
+            changed.joined.add(row["id"])
 
 
 def _ids(rows: Projection) -> tuple[set[str], set[str], set[str]]:
@@ -275,60 +276,3 @@ def _ids(rows: Projection) -> tuple[set[str], set[str], set[str]]:
     for kind, id_ in rows.doubtful:
         ids[kind].add(id_)
     return customers, accounts, methods
-
-
-def _customer_arrays(rows: Sequence[CustomerSeen]) -> dict[str, Any]:
-    return {
-        "ids": [row.id for row in rows],
-        "as_of": [row.as_of for row in rows],
-        "granted_accounts": [",".join(row.granted_accounts) for row in rows],
-        "defaults": [row.default_payment_method_id for row in rows],
-        "profiles": [_json(row.profile) for row in rows],
-        "deleted": [row.deleted for row in rows],
-    }
-
-
-def _method_arrays(rows: Sequence[PaymentMethodSeen]) -> dict[str, Any]:
-    return {
-        "ids": [row.id for row in rows],
-        "as_of": [row.as_of for row in rows],
-        "customers": [row.customer_id for row in rows],
-        "types": [row.type for row in rows],
-        "hashes": [row.content_hash for row in rows],
-        "contents": [_json(row.content) for row in rows],
-        "opted_out": [row.opted_out for row in rows],
-        "blocked": [row.blocked for row in rows],
-        "supported": [row.owner_supported for row in rows],
-    }
-
-
-def _connected_arrays(rows: Sequence[ConnectedMethodSeen]) -> dict[str, Any]:
-    return {
-        "ids": [row.id for row in rows],
-        "as_of": [row.as_of for row in rows],
-        "accounts": [row.account_id for row in rows],
-        "customers": [row.customer_id for row in rows],
-        "types": [row.type for row in rows],
-        "contents": [_json(row.content) if row.content is not None else None for row in rows],
-        "detached": [row.detached for row in rows],
-        "keys": [row.idempotency_key for row in rows],
-    }
-
-
-def _connected_customer_arrays(rows: Sequence[ConnectedCustomerSeen]) -> dict[str, Any]:
-    return {
-        "ids": [row.id for row in rows],
-        "as_of": [row.as_of for row in rows],
-        "accounts": [row.account_id for row in rows],
-        "defaults": [row.default_payment_method_id for row in rows],
-        "deleted": [row.deleted for row in rows],
-    }
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-async def _count(query: Any) -> int:
-    counts = [row["marked"] async for row in query]
-    return int(counts[0])

@@ -2,10 +2,14 @@
 
 -- What is shared with every account, and whether a destructive wish was seen by a reading.
 ALTER TABLE offshoot.customer
-    -- Its metadata names `*`: every connected account that Offshoot knows.
+    -- Its metadata names `*`, or SHARE_WITH is `all`: every connected account that Offshoot knows.
     ADD COLUMN granted_all boolean NOT NULL DEFAULT false,
     -- A reading showed what the row says of grants and deletion, and no event has changed that since.
-    ADD COLUMN confirmed boolean NOT NULL DEFAULT false;
+    ADD COLUMN confirmed boolean NOT NULL DEFAULT false,
+    -- Readings begun since the last that went well: each is followed by a longer pause.
+    ADD COLUMN refresh_attempts integer NOT NULL DEFAULT 0;
+-- Serves next_customers: whom a new account is shared with.
+CREATE INDEX customer_granted_all ON offshoot.customer (id) WHERE granted_all;
 
 ALTER TABLE offshoot.payment_method
     -- What content_hash is over: {"fingerprint", "expiry", "billing_details", "bank"}. Null for a stub, and for
@@ -16,13 +20,17 @@ ALTER TABLE offshoot.payment_method
     -- False: owned by a v2 account (customer_account), whose id then stands in customer_id.
     ADD COLUMN owner_supported boolean NOT NULL DEFAULT true,
     -- A reading showed what the row says of detached and opted_out, and no event has changed that since.
-    ADD COLUMN confirmed boolean NOT NULL DEFAULT false;
+    ADD COLUMN confirmed boolean NOT NULL DEFAULT false,
+    -- As customer.refresh_attempts.
+    ADD COLUMN refresh_attempts integer NOT NULL DEFAULT 0;
 
 ALTER TABLE offshoot.account
     -- It was heard of, listed or read, not only named: `*` and `all` mean it too.
     ADD COLUMN joined boolean NOT NULL DEFAULT false,
     -- Stripe asked for slower calls on this account alone: none of its shares is claimed before. Null: no such wish.
-    ADD COLUMN paused_until timestamptz;
+    ADD COLUMN paused_until timestamptz,
+    -- As customer.refresh_attempts.
+    ADD COLUMN refresh_attempts integer NOT NULL DEFAULT 0;
 UPDATE offshoot.account SET joined = known OR as_of IS NOT NULL;
 -- Serves the accounts that `*` and `all` mean.
 CREATE INDEX account_joined ON offshoot.account (id) WHERE joined;
@@ -40,6 +48,9 @@ ALTER TABLE offshoot.share
 ALTER TABLE offshoot.share
     ADD COLUMN wanted boolean GENERATED ALWAYS AS (granted_by_metadata OR granted_by_command OR granted_by_all) STORED,
     ADD CHECK (connected_customer_deleted_at IS NULL OR connected_customer_id IS NULL);
+-- Serves what is said of an account: its shares in a lasting order, so that they can be marked in chunks.
+DROP INDEX offshoot.share_of_account;
+CREATE INDEX share_of_account ON offshoot.share (account_id, customer_id);
 -- Serves the one claim in ten that goes to the longest due.
 CREATE INDEX share_longest_due ON offshoot.share (due_at) WHERE due_at IS NOT NULL;
 -- Serves what is in flight on an account.
@@ -134,12 +145,12 @@ CREATE INDEX connected_payment_method_of_customer
 CREATE TABLE offshoot.fanout (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     -- mark_customer: make due every share of the customer; mark_account: of the account;
-    -- grant_customer: the customer's shares with every joined account follow what is granted to it;
+    -- grant_customer: the customer's shares follow what is granted to it, and are due;
     -- grant_account: every customer that shares with all gets a share with this account.
     kind        text NOT NULL CHECK (kind IN ('mark_customer', 'mark_account', 'grant_customer', 'grant_account')),
     -- The customer or the account.
     subject_id  text NOT NULL,
-    -- How far it is: the last share, account or customer that was done, in the order of its id; empty at first.
+    -- How far it is: the last account (of a customer) or customer (of an account) done, by id; empty at first.
     position    text NOT NULL DEFAULT '',
     created_at  timestamptz NOT NULL DEFAULT now()
 );

@@ -34,24 +34,24 @@ INSERT INTO offshoot.payment_method (id)
 SELECT unnest(:ids::text[]) ORDER BY 1
 ON CONFLICT DO NOTHING;
 
--- name: apply_customers(ids, as_of, granted_accounts, defaults, profiles, deleted, settle)
+-- name: apply_customers(ids, as_of, granted_accounts, granted_all, defaults, profiles, deleted, settle)
 -- Write what was seen of customers, where it is not older than what is known; return those that changed.
 -- In doubt it is read again: another content in the same second, or by an event older than the last reading,
--- which then is not written either. Deleted is sticky.
+-- which then is not written either. Deleted is sticky. `turned`: it is shared with all from now on, or no more.
 WITH seen AS (
-    SELECT id, as_of, deleted, default_payment_method_id, profile::jsonb AS profile,
+    SELECT id, as_of, deleted, granted_all, default_payment_method_id, profile::jsonb AS profile,
         string_to_array(granted_accounts, ',') AS granted_accounts
     FROM unnest(
-        :ids::text[], :as_of::timestamptz[], :granted_accounts::text[], :defaults::text[],
+        :ids::text[], :as_of::timestamptz[], :granted_accounts::text[], :granted_all::boolean[], :defaults::text[],
         :profiles::text[], :deleted::boolean[]
-    ) AS s (id, as_of, granted_accounts, default_payment_method_id, profile, deleted)
+    ) AS s (id, as_of, granted_accounts, granted_all, default_payment_method_id, profile, deleted)
 ), compared AS (
     SELECT s.*,
         (c.as_of IS NULL OR s.as_of >= c.as_of) AS newer,
         coalesce(s.as_of < date_trunc('second', c.read_at), false) AS before_reading,
-        NOT s.deleted AND (c.granted_accounts, c.default_payment_method_id, c.profile)
-            IS DISTINCT FROM (s.granted_accounts, s.default_payment_method_id, s.profile) AS differs,
-        c.granted_accounts <> s.granted_accounts AS grants_turn,
+        NOT s.deleted AND (c.granted_accounts, c.granted_all, c.default_payment_method_id, c.profile)
+            IS DISTINCT FROM (s.granted_accounts, s.granted_all, s.default_payment_method_id, s.profile) AS differs,
+        (c.granted_accounts, c.granted_all) <> (s.granted_accounts, s.granted_all) AS grants_turn,
         s.deleted AND c.deleted_at IS NULL AS ends
     FROM seen AS s JOIN offshoot.customer AS c USING (id)
 ), judged AS (
@@ -61,6 +61,7 @@ WITH seen AS (
 )
 UPDATE offshoot.customer AS c
 SET granted_accounts = CASE WHEN s.applies THEN s.granted_accounts ELSE c.granted_accounts END,
+    granted_all = CASE WHEN s.applies THEN s.granted_all ELSE c.granted_all END,
     default_payment_method_id = CASE WHEN s.applies THEN s.default_payment_method_id ELSE c.default_payment_method_id END,
     profile = CASE WHEN s.applies AND NOT s.deleted THEN s.profile ELSE c.profile END,
     deleted_at = coalesce(c.deleted_at, CASE WHEN s.deleted THEN s.as_of END),
@@ -83,37 +84,10 @@ SET granted_accounts = CASE WHEN s.applies THEN s.granted_accounts ELSE c.grante
 FROM judged AS s
 WHERE c.id = s.id AND (s.newer OR (s.deleted AND c.deleted_at IS NULL))
 RETURNING c.id,
-    (old.granted_accounts, old.default_payment_method_id, old.deleted_at IS NULL, old.known)
-        IS DISTINCT FROM (new.granted_accounts, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
-    AS changed;
-
--- name: read_customers(ids, as_of, granted_accounts, defaults, profiles, deleted, claimed)
--- Write what a reading showed, unless something arrived since it was claimed: that settled the doubt, or began
--- another. A reading never makes a later event look old, so as_of stays.
-WITH seen AS (
-    SELECT * FROM unnest(
-        :ids::text[], :as_of::timestamptz[], :granted_accounts::text[], :defaults::text[],
-        :profiles::text[], :deleted::boolean[]
-    ) AS s (id, read_at, granted_accounts, default_payment_method_id, profile, deleted)
-)
-UPDATE offshoot.customer AS c
-SET granted_accounts = string_to_array(s.granted_accounts, ','),
-    default_payment_method_id = s.default_payment_method_id,
-    profile = CASE WHEN s.deleted THEN c.profile ELSE s.profile::jsonb END,
-    deleted_at = coalesce(c.deleted_at, CASE WHEN s.deleted THEN s.read_at END),
-    known = true,
-    confirmed = true,
-    read_at = s.read_at,
-    refresh_at = NULL,
-    doubt_as_of = NULL
-FROM seen AS s
-WHERE c.id = s.id AND c.refresh_at = :claimed
-RETURNING c.id,
-    (old.granted_accounts, old.default_payment_method_id, old.deleted_at IS NULL, old.known)
-        IS DISTINCT FROM (new.granted_accounts, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
-        -- A detach waited for it.
-        OR coalesce(old.doubt_as_of = 'infinity', false)
-    AS changed;
+    (old.granted_accounts, old.granted_all, old.default_payment_method_id, old.deleted_at IS NULL, old.known)
+        IS DISTINCT FROM (new.granted_accounts, new.granted_all, new.default_payment_method_id, new.deleted_at IS NULL, new.known)
+    AS changed,
+    (old.granted_all AND old.deleted_at IS NULL) <> (new.granted_all AND new.deleted_at IS NULL) AS turned;
 
 -- name: apply_payment_methods(ids, as_of, customers, types, hashes, contents, opted_out, blocked, supported, detached, settle)
 -- As apply_customers; detached is sticky whatever the age of the event.
@@ -168,38 +142,6 @@ RETURNING p.id, p.customer_id,
         IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL, new.blocked)
     AS changed;
 
--- name: read_payment_methods(ids, as_of, customers, types, hashes, contents, opted_out, blocked, supported, claimed)
--- As read_customers. One without a customer was detached: only attached ones are ever heard of. One with a
--- customer is attached, whatever was said before: Stripe never attaches a detached one again.
-WITH seen AS (
-    SELECT * FROM unnest(
-        :ids::text[], :as_of::timestamptz[], :customers::text[], :types::text[],
-        :hashes::bytea[], :contents::text[], :opted_out::boolean[], :blocked::boolean[], :supported::boolean[]
-    ) AS s (id, read_at, customer_id, type, content_hash, content, opted_out, blocked, owner_supported)
-)
-UPDATE offshoot.payment_method AS p
-SET customer_id = coalesce(s.customer_id, p.customer_id),
-    type = s.type,
-    content_hash = s.content_hash,
-    generation = p.generation + CASE WHEN p.content_hash <> s.content_hash THEN 1 ELSE 0 END,
-    content = s.content::jsonb,
-    opted_out = s.opted_out,
-    blocked = s.blocked,
-    owner_supported = s.owner_supported,
-    detached_at = CASE WHEN s.customer_id IS NULL THEN coalesce(p.detached_at, s.read_at) END,
-    known = true,
-    confirmed = true,
-    read_at = s.read_at,
-    refresh_at = NULL,
-    doubt_as_of = NULL
-FROM seen AS s
-WHERE p.id = s.id AND p.refresh_at = :claimed
-RETURNING p.id, p.customer_id,
-    (old.customer_id, old.content_hash, old.opted_out, old.detached_at IS NULL, old.blocked)
-        IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL, new.blocked)
-        OR coalesce(old.doubt_as_of = 'infinity', false)
-    AS changed;
-
 -- name: apply_accounts(ids, as_of, capabilities, whole, connected, settle)
 -- Write what was seen of accounts: a whole one replaces, a part is laid over, an older one fills in what was never
 -- heard. Capabilities come by different partitions, so one that is heard late and differs puts the account in doubt;
@@ -233,6 +175,8 @@ SET capabilities = CASE
     END,
     -- Access regained: everything is looked at afresh.
     known = CASE WHEN s.applies AND s.regains THEN s.whole ELSE a.known OR s.whole END,
+    -- It was heard of; that it was taken away is no reason to share with it.
+    joined = a.joined OR s.connected IS DISTINCT FROM false,
     refused_at = NULL,
     disconnected_at = CASE
         WHEN NOT s.applies OR s.connected IS NULL THEN a.disconnected_at
@@ -254,194 +198,9 @@ SET capabilities = CASE
         ELSE a.doubt_as_of
     END
 FROM judged AS s
-WHERE a.id = s.id AND (s.newer OR NOT a.known OR s.late)
+WHERE a.id = s.id AND (s.newer OR NOT a.known OR s.late OR NOT a.joined)
 RETURNING a.id,
     (old.capabilities, old.known, old.refused_at IS NULL, old.disconnected_at IS NULL)
         IS DISTINCT FROM (new.capabilities, new.known, new.refused_at IS NULL, new.disconnected_at IS NULL)
-    AS changed;
-
--- name: read_account(capabilities, read_at, id, claimed)
--- As read_customers; a null for the capabilities says that the account was refused to us.
-UPDATE offshoot.account AS a
-SET capabilities = coalesce(:capabilities::jsonb, a.capabilities),
-    known = a.known OR :capabilities::jsonb IS NOT NULL,
-    refused_at = CASE WHEN :capabilities::jsonb IS NULL AND NOT a.known THEN :read_at::timestamptz END,
-    disconnected_at = CASE
-        WHEN :capabilities::jsonb IS NULL AND a.known THEN coalesce(a.disconnected_at, :read_at::timestamptz)
-    END,
-    read_at = :read_at::timestamptz,
-    refresh_at = NULL,
-    doubt_as_of = NULL
-WHERE a.id = :id AND a.refresh_at = :claimed
-RETURNING a.id,
-    (old.capabilities, old.known, old.refused_at IS NULL, old.disconnected_at IS NULL)
-        IS DISTINCT FROM (new.capabilities, new.known, new.refused_at IS NULL, new.disconnected_at IS NULL)
-    AS changed;
-
--- name: doubt_accounts(ids, as_of, settle)!
--- Something changed, but not what: read them soon, unless something later than as_of arrives meanwhile.
-UPDATE offshoot.account AS o
-SET refresh_at = least(o.refresh_at, now() + :settle::interval), doubt_as_of = greatest(o.doubt_as_of, d.as_of)
-FROM unnest(:ids::text[], :as_of::timestamptz[]) AS d (id, as_of)
-WHERE o.id = d.id;
-
--- name: doubt_customers(ids, as_of, settle)!
--- As doubt_accounts.
-UPDATE offshoot.customer AS o
-SET refresh_at = least(o.refresh_at, now() + :settle::interval), doubt_as_of = greatest(o.doubt_as_of, d.as_of)
-FROM unnest(:ids::text[], :as_of::timestamptz[]) AS d (id, as_of)
-WHERE o.id = d.id;
-
--- name: doubt_payment_methods(ids, as_of, settle)!
--- As doubt_accounts.
-UPDATE offshoot.payment_method AS o
-SET refresh_at = least(o.refresh_at, now() + :settle::interval), doubt_as_of = greatest(o.doubt_as_of, d.as_of)
-FROM unnest(:ids::text[], :as_of::timestamptz[]) AS d (id, as_of)
-WHERE o.id = d.id;
-
--- name: want_account(id)!
--- A share waits for an account never seen whole: read it at once, unless somebody is reading it already.
-UPDATE offshoot.account SET refresh_at = coalesce(refresh_at, now()) WHERE id = :id;
-
--- name: doubt_unknown_customers(settle, ids)!
--- A method whose customer was never seen: perhaps its event comes, else it is read.
-UPDATE offshoot.customer SET refresh_at = coalesce(refresh_at, now() + :settle::interval)
-WHERE id = ANY (:ids::text[]) AND NOT known;
-
--- name: follow_grants(customers)
--- Make the shares that these customers' metadata names, and take the grant from those named no more. Shares that
--- are there are locked in id order before.
-WITH named AS (
-    SELECT c.id AS customer_id, unnest(c.granted_accounts) AS account_id
-    FROM offshoot.customer AS c
-    WHERE c.id = ANY (:customers::text[]) AND c.deleted_at IS NULL
-), followed AS (
-    UPDATE offshoot.share AS s
-    SET granted_by_metadata = NOT s.granted_by_metadata, mark = s.mark + 1, due_at = least(s.due_at, now()),
-        -- Wanted again: a new grant.
-        connected_customer_deleted_at = CASE WHEN s.wanted THEN s.connected_customer_deleted_at END
-    WHERE s.customer_id = ANY (:customers::text[]) AND s.granted_by_metadata <> EXISTS (
-        SELECT FROM named AS n WHERE n.customer_id = s.customer_id AND n.account_id = s.account_id
-    )
-    RETURNING s.id, new.wanted AND NOT old.wanted AS wanted_again
-), taken_up AS (
-    UPDATE offshoot.clone AS k SET taken_up = true
-    FROM followed AS f
-    WHERE f.wanted_again AND k.share_id = f.id AND k.state = 'absent'
-), made AS (
-    INSERT INTO offshoot.share AS s (customer_id, account_id, granted_by_metadata, mark, due_at)
-    SELECT n.customer_id, n.account_id, true, 1, now() FROM named AS n
-    WHERE NOT EXISTS (
-        SELECT FROM offshoot.share AS s WHERE s.customer_id = n.customer_id AND s.account_id = n.account_id
-    )
-    ORDER BY 1, 2
-    ON CONFLICT (customer_id, account_id) DO NOTHING
-    RETURNING s.id
-)
-SELECT (SELECT count(*) FROM followed) + (SELECT count(*) FROM made) AS marked;
-
--- name: apply_connected_methods(ids, as_of, accounts, customers, types, contents, detached, keys, key_prefix)!
--- Write what was seen of methods on connected accounts. A detach is our own doing where the key of its request begins with
--- :key_prefix and this installation's id.
-INSERT INTO offshoot.connected_payment_method AS m (
-    id, account_id, customer_id, type, content, detached_at, detached_by_us, as_of
-)
-SELECT s.id, s.account_id, s.customer_id, s.type, coalesce(s.content::jsonb, '{}'),
-    CASE WHEN s.detached THEN s.as_of END,
-    s.detached AND coalesce(starts_with(s.key, :key_prefix::text || c.position || ':'), false), s.as_of
-FROM unnest(
-    :ids::text[], :as_of::timestamptz[], :accounts::text[], :customers::text[], :types::text[], :contents::text[],
-    :detached::boolean[], :keys::text[]
-) AS s (id, as_of, account_id, customer_id, type, content, detached, key)
-JOIN offshoot.cursor AS c ON c.name = 'installation'
-ORDER BY s.id
-ON CONFLICT (id) DO UPDATE
-SET customer_id = CASE WHEN excluded.as_of >= m.as_of THEN coalesce(excluded.customer_id, m.customer_id) ELSE coalesce(m.customer_id, excluded.customer_id) END,
-    type = CASE WHEN excluded.type <> '' THEN excluded.type ELSE m.type END,
-    content = CASE
-        WHEN excluded.content <> '{}' AND (excluded.as_of >= m.as_of OR m.content = '{}') THEN excluded.content
-        ELSE m.content
-    END,
-    detached_at = coalesce(m.detached_at, excluded.detached_at),
-    detached_by_us = m.detached_by_us OR excluded.detached_by_us,
-    as_of = greatest(m.as_of, excluded.as_of);
-
--- name: shares_of_connected(ids, accounts, customers)
--- The shares that these methods on connected accounts, or these connected customers, matter to.
-SELECT share_id AS id FROM offshoot.clone WHERE connected_payment_method_id = ANY (:ids::text[])
-UNION SELECT share_id FROM offshoot.clone WHERE next_payment_method_id = ANY (:ids::text[])
-UNION SELECT share_id FROM offshoot.superseded_clone WHERE connected_payment_method_id = ANY (:ids::text[])
-UNION SELECT s.id FROM offshoot.share AS s
-    JOIN unnest(:accounts::text[], :customers::text[]) AS c (account_id, customer_id)
-    ON s.account_id = c.account_id AND s.connected_customer_id = c.customer_id;
-
--- name: apply_connected_customers(ids, as_of, accounts, defaults, deleted)!
--- A connected customer was deleted, or has another default; what is older than what we know or did is passed over.
-UPDATE offshoot.share AS s
-SET connected_customer_deleted_at = CASE WHEN c.deleted THEN c.as_of END,
-    connected_customer_id = CASE WHEN NOT c.deleted THEN s.connected_customer_id END,
-    connected_default_id = CASE WHEN NOT c.deleted THEN c.default_id END,
-    connected_as_of = c.as_of
-FROM unnest(:ids::text[], :as_of::timestamptz[], :accounts::text[], :defaults::text[], :deleted::boolean[])
-    AS c (id, as_of, account_id, default_id, deleted)
-WHERE s.account_id = c.account_id AND s.connected_customer_id = c.id
-    AND (c.deleted OR c.as_of >= coalesce(s.connected_as_of, '-infinity'));
-
--- name: lock_shares(customers, accounts, ids)
--- In id order, so that two batches that touch the same shares wait for each other instead of deadlocking.
-SELECT id FROM offshoot.share
-WHERE customer_id = ANY (:customers::text[]) OR account_id = ANY (:accounts::text[]) OR id = ANY (:ids::bigint[])
-ORDER BY id FOR NO KEY UPDATE;
-
--- name: mark_shares(customers, accounts, ids)
--- Something changed for these customers or accounts: every share of theirs is due. Locked before.
-WITH marked AS (
-    UPDATE offshoot.share AS s
-    SET mark = s.mark + 1, due_at = least(s.due_at, now())
-    WHERE s.customer_id = ANY (:customers::text[]) OR s.account_id = ANY (:accounts::text[]) OR s.id = ANY (:ids::bigint[])
-    RETURNING s.id
-)
-SELECT count(*) AS marked FROM marked;
-
--- name: claim_refreshes(limit, again)
--- Take objects whose reading is due; refresh_at moves ahead, so that a reader that dies is followed by another,
--- and its new value is what the reading must find unchanged.
-WITH accounts_due AS (
-    SELECT id FROM offshoot.account WHERE refresh_at <= now() AND NOT revoked ORDER BY refresh_at LIMIT :limit
-    FOR NO KEY UPDATE SKIP LOCKED
-), accounts AS (
-    UPDATE offshoot.account AS o SET refresh_at = now() + :again::interval
-    FROM accounts_due AS d WHERE o.id = d.id
-    RETURNING 'account' AS kind, o.id, o.refresh_at AS claimed
-), customers_due AS (
-    SELECT id FROM offshoot.customer WHERE refresh_at <= now() ORDER BY refresh_at LIMIT :limit
-    FOR NO KEY UPDATE SKIP LOCKED
-), customers AS (
-    UPDATE offshoot.customer AS o SET refresh_at = now() + :again::interval
-    FROM customers_due AS d WHERE o.id = d.id
-    RETURNING 'customer' AS kind, o.id, o.refresh_at AS claimed
-), payment_methods_due AS (
-    SELECT id FROM offshoot.payment_method WHERE refresh_at <= now() ORDER BY refresh_at LIMIT :limit
-    FOR NO KEY UPDATE SKIP LOCKED
-), payment_methods AS (
-    UPDATE offshoot.payment_method AS o SET refresh_at = now() + :again::interval
-    FROM payment_methods_due AS d WHERE o.id = d.id
-    RETURNING 'payment_method' AS kind, o.id, o.refresh_at AS claimed
-)
-SELECT * FROM accounts UNION ALL SELECT * FROM customers UNION ALL SELECT * FROM payment_methods;
-
--- name: next_refresh()$
--- Seconds until the next reading is due; null when none waits.
-SELECT extract(epoch FROM min(at) - now())::float8 FROM (
-    SELECT min(refresh_at) AS at FROM offshoot.account WHERE refresh_at IS NOT NULL AND NOT revoked
-    UNION ALL SELECT min(refresh_at) FROM offshoot.customer WHERE refresh_at IS NOT NULL
-    UNION ALL SELECT min(refresh_at) FROM offshoot.payment_method WHERE refresh_at IS NOT NULL
-) AS waiting;
-
--- name: announce_refresh()!
--- Wake the reader when this transaction commits.
-SELECT pg_notify('offshoot_refresh', '');
-
--- name: announce_due()!
--- Wake the clone lanes when this transaction commits.
-SELECT pg_notify('offshoot_due', '');
+    AS changed,
+    new.joined AND NOT old.joined AS joins;

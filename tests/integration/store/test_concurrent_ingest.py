@@ -85,7 +85,7 @@ async def test_a_new_share_and_its_account_never_miss_each_other(world: World, m
     (lease,) = await world.shares.claim(10)
     facts = await world.shares.load(lease)
     assert facts.account.capabilities == {"card_payments": "active"}
-    assert facts.mark == 3, "made, of a changed customer, of a changed account"
+    assert facts.mark == 2, "made, of a changed account"
 
 
 async def test_batches_that_touch_the_same_objects_in_any_order_do_not_deadlock(world: World) -> None:

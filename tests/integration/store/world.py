@@ -11,6 +11,7 @@ from consumers.clone.facts import MethodFacts
 from consumers.projection.fold import fold
 from consumers.projection.seen import AccountSeen, CustomerSeen, Kind, PaymentMethodSeen, Seen
 from consumers.store.database import Database
+from consumers.store.fanouts import FanoutStore
 from consumers.store.outbox import Outbox
 from consumers.store.projections import ProjectionStore, Refresh
 from consumers.store.shares import Lease, ShareStore
@@ -33,11 +34,19 @@ class World:
         self.sql = sql
         self.outbox = Outbox(database)
         self.projections = ProjectionStore(database)
+        self.fanouts = FanoutStore(database)
         self.shares = ShareStore(database, self.outbox, lease_s=LEASE_S, livemode=False)
 
     async def see(self, *seen: Seen) -> int:
         """Ingest a batch that says this; return how many shares became due."""
         return await self.projections.note_and_apply([], fold(seen))
+
+    async def expand(self) -> int:
+        """Do everything that was left to chunks; return how many chunks that was."""
+        chunks = 0
+        while await self.fanouts.expand() is not None:
+            chunks += 1
+        return chunks
 
     async def see_share(self) -> Lease:
         """Let a customer with a card be shared with one capable account; return the share's lease."""

@@ -68,6 +68,33 @@ def test_whatever_the_metadata_only_account_ids_come_out(metadata: dict[str, str
     assert all(account.startswith("acct_") and account.isascii() for account in accounts)
 
 
+@pytest.mark.parametrize(
+    ("metadata", "everywhere"),
+    [
+        ({KEY: "*"}, True),
+        ({KEY: "acct_1, *"}, True),
+        ({f"{KEY}_2": "acct_1 *"}, True),
+        ({KEY: "acct_*"}, False),
+        ({KEY: "**"}, False),
+        ({"another": "*"}, False),
+        ({}, False),
+    ],
+)
+def test_a_star_is_every_account(metadata: dict[str, str], *, everywhere: bool) -> None:
+    seen = customer_seen(Customer(id="cus_P", metadata=metadata), at(1), metadata_key=KEY, profile_fields=())
+
+    assert seen.granted_all is everywhere
+    assert "*" not in seen.granted_accounts
+
+
+def test_a_deployment_may_share_every_customer_with_every_account() -> None:
+    seen = customer_seen(
+        Customer(id="cus_P"), at(1), metadata_key=KEY, profile_fields=(), share_with_all=True
+    )
+
+    assert seen.granted_all
+
+
 def test_what_a_customer_says() -> None:
     """Of its fields only those asked for, and none that is empty, however deep."""
     customer = Customer(

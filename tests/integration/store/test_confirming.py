@@ -1,0 +1,136 @@
+"""What a reading confirms, what an event takes back, and how a doubt ends or is put off."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from consumers.projection.observe import Reading
+from consumers.projection.seen import AccountSeen, CustomerSeen, Hint, Kind, PaymentMethodSeen, Seen
+from consumers.refresh import RefreshLane
+from consumers.store.database import Database
+from consumers.store.limiter import Limiter
+from consumers.stripe_calls import KeyWatch, StripeCalls
+from consumers.stripe_gateway import StripeGateway
+from service.runtime.metrics import Metrics
+from tests.integration.store.world import World
+from tests.unit.consumers.answering import Answering, answering
+from tests.unit.consumers.sightings import START, account, at, card, customer
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "keeps", "turns"),
+    [
+        (Kind.CUSTOMER, customer(1, "acct_1"), customer(2, "acct_1", default="pm_1"), customer(3)),
+        (
+            Kind.CUSTOMER,
+            customer(1, "acct_1"),
+            customer(2, "acct_1", profile={"name": "Jenny"}),
+            customer(3, "acct_1", everywhere=True),
+        ),
+        (Kind.CUSTOMER, customer(1), customer(2, default="pm_1"), customer(3, deleted=True)),
+        (Kind.PAYMENT_METHOD, card(1), card(2), card(3, b"b")),
+        (Kind.PAYMENT_METHOD, card(1), card(2), card(3, opted_out=True)),
+        (Kind.PAYMENT_METHOD, card(1), card(2), card(3, detached=True)),
+    ],
+    ids=["grants", "all", "deleted", "content", "opted out", "detached"],
+)
+async def test_a_reading_confirms_and_only_what_would_justify_a_detach_takes_it_back(
+    world: World, kind: Kind, shown: CustomerSeen | PaymentMethodSeen, keeps: Seen, turns: Seen
+) -> None:
+    await world.see(shown)
+    assert not (await world.row(kind, shown.id))["confirmed"]
+
+    await world.read(await world.doubt(kind, shown.id), shown)
+    assert (await world.row(kind, shown.id))["confirmed"]
+    await world.see(keeps)
+    assert (await world.row(kind, shown.id))["confirmed"]
+
+    await world.see(turns)
+    assert not (await world.row(kind, shown.id))["confirmed"]
+
+
+async def test_a_reading_that_shows_an_owner_ends_a_false_detachment(world: World) -> None:
+    await world.see(customer(1, "acct_1"), card(1), card(2, of=None, detached=True))
+    await world.settle()
+
+    assert await world.read(await world.doubt(Kind.PAYMENT_METHOD, "pm_P"), card(9)) == 1
+
+    assert (await world.row("payment_method", "pm_P"))["detached_at"] is None
+
+
+async def test_a_method_of_a_v2_account_has_no_customer_to_read(world: World) -> None:
+    owned = replace(card(1, of="acct_owner"), owner_supported=False)
+
+    await world.see(owned)
+
+    assert (await world.row("payment_method", "pm_P"))["owner_supported"] is False
+    assert not await world.in_doubt(Kind.CUSTOMER, "acct_owner")
+
+
+@pytest.fixture
+async def stripe() -> AsyncIterator[Answering]:
+    async with answering() as served:
+        yield served
+
+
+@pytest.fixture
+async def lane(world: World, pool: Database, stripe: Answering) -> AsyncIterator[RefreshLane]:
+    """The lane that reads, Stripe being the prepared answer."""
+    gateway = StripeGateway(api_key="sk_test_0123456789abcdef", api_base=stripe.url, timeout_s=5)
+    metrics = Metrics()
+    watch = KeyWatch(gateway, metrics)
+    calls = StripeCalls(gateway, Limiter(pool, name="stripe", per_second=1000), watch, metrics)
+    reading = Reading(metadata_key="connected_accounts", profile_fields=("name",), livemode=False)
+    yield RefreshLane(pool, world.projections, calls, watch, metrics, reading=reading, now=lambda: START)
+    await gateway.close()
+
+
+_MISSING = {"error": {"type": "invalid_request_error", "code": "resource_missing"}}
+
+
+@pytest.mark.parametrize(("kind", "id_"), [(Kind.CUSTOMER, "cus_P"), (Kind.PAYMENT_METHOD, "pm_P")])
+async def test_what_stripe_does_not_know_is_not_read_again(
+    world: World, lane: RefreshLane, stripe: Answering, kind: Kind, id_: str
+) -> None:
+    await world.see(Hint(kind, id_, at(1)))
+    await world.sql.execute(f"UPDATE offshoot.{kind} SET refresh_at = now()")  # noqa: S608
+    stripe.answer(404, _MISSING)
+
+    await lane.read_due()
+
+    assert not await world.in_doubt(kind, id_)
+
+
+async def test_what_arrives_during_such_a_reading_is_a_doubt_still(world: World) -> None:
+    await world.see(Hint(Kind.CUSTOMER, "cus_P", at(1)))
+    refresh = await world.doubt(Kind.CUSTOMER, "cus_P")
+    await world.see(Hint(Kind.CUSTOMER, "cus_P", at(2)))
+
+    await world.projections.end_doubt(refresh)
+
+    assert await world.in_doubt(Kind.CUSTOMER, "cus_P")
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_a_reading_that_fails_is_put_off_further_each_time(world: World, kind: Kind) -> None:
+    """From a minute to a quarter of an hour; one that goes well begins anew."""
+    shown: dict[Kind, CustomerSeen | PaymentMethodSeen | AccountSeen]
+    shown = {Kind.CUSTOMER: customer(1), Kind.PAYMENT_METHOD: card(1), Kind.ACCOUNT: account(1)}
+    seen = shown[kind]
+    await world.see(seen)
+
+    pauses = []
+    for _ in range(7):
+        await world.doubt(kind, seen.id)
+        ahead: timedelta = await world.sql.fetchval(f"SELECT refresh_at - now() FROM offshoot.{kind}")  # noqa: S608
+        pauses.append(round(ahead.total_seconds() / 60))
+    assert pauses == [1, 2, 4, 8, 15, 15, 15]
+
+    await world.read(await world.doubt(kind, seen.id), seen)
+    await world.doubt(kind, seen.id)
+    ahead = await world.sql.fetchval(f"SELECT refresh_at - now() FROM offshoot.{kind}")  # noqa: S608
+    assert ahead <= timedelta(minutes=1)

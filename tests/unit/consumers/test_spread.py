@@ -1,0 +1,25 @@
+"""Which shares are marked with what changed, and which in chunks."""
+
+from consumers.projection.spread import MOST_AT_ONCE, MOST_IN_ALL, Subject, at_once
+
+WIDE = Subject("customer", "cus_wide")
+FEW = Subject("customer", "cus_few")
+ACCOUNT = Subject("account", "acct_1")
+
+
+def test_few_are_marked_at_once_and_many_are_not() -> None:
+    assert at_once({FEW: MOST_AT_ONCE, WIDE: MOST_AT_ONCE + 1, ACCOUNT: 0}) == {FEW, ACCOUNT}
+
+
+def test_a_transaction_bears_only_so_many_and_takes_the_lightest() -> None:
+    many = {Subject("customer", f"cus_{n}"): MOST_AT_ONCE - n for n in range(MOST_IN_ALL // MOST_AT_ONCE + 2)}
+
+    chosen = at_once({**many, FEW: 3})
+
+    assert FEW in chosen
+    assert sum({**many, FEW: 3}[subject] for subject in chosen) <= MOST_IN_ALL
+    assert len(chosen) == MOST_IN_ALL // MOST_AT_ONCE + 1
+
+
+def test_what_is_marked_anyhow_counts() -> None:
+    assert at_once({FEW: 3}, already=MOST_IN_ALL) == set()
