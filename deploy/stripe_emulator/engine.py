@@ -107,7 +107,7 @@ class Engine:
     ) -> Answer | None:
         """Run the endpoint: nothing waits in here, so that one call's effects are one step."""
         try:
-            parameters = refine(route.accepted, exchange.tree)
+            parameters = refine(route.accepted, exchange.tree, route.name)
         except StripeError as error:
             return self._note(exchange, answers.render_error(self.world, exchange, error), cut=plan.cut)
         call = Call(

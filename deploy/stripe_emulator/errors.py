@@ -130,6 +130,23 @@ def wrong_kind(name: str, kind: str, value: str) -> StripeError:
     return StripeError(400, f"Invalid {kind}{shown}", code=code, param=name)
 
 
+def not_a_choice(name: str, choices: Sequence[str]) -> StripeError:
+    """Refuse a value that is not one of an enum's ([3p] stripe-ruby-mock's text for a plan's interval)."""
+    head, last = ", ".join(choices[:-1]), choices[-1]
+    listed = f"{head}, or {last}" if len(choices) > 2 else " or ".join(choices)  # noqa: PLR2004 - grammar
+    return StripeError(400, f"Invalid {name}: must be one of {listed}", param=name)
+
+
+def unsupported_parameter(name: str, endpoint: str) -> StripeError:
+    """Refuse what Stripe takes and the emulator gives no meaning to, in words that are not Stripe's."""
+    return StripeError(
+        400,
+        f"The Stripe emulator does not support the parameter {name} of {endpoint}. Stripe knows it; see the "
+        "emulator's README.",
+        param=name,
+    )
+
+
 def invalid_value(name: str, message: str) -> StripeError:
     """Refuse a value for a reason of its own ([doc] error-handling)."""
     return StripeError(400, message, param=name)

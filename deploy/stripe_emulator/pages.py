@@ -6,8 +6,8 @@ from typing import Any
 from deploy.stripe_emulator.errors import invalid_value, missing_object
 from deploy.stripe_emulator.shapes import JsonObject, listing
 
-PARAMETERS = ("limit:integer", "starting_after!", "ending_before!")
-"""What every list takes."""
+READS = ("limit", "starting_after", "ending_before")
+"""What every list reads."""
 
 DEFAULT_LIMIT = 10
 MAXIMUM_LIMIT = 100

@@ -1,142 +1,169 @@
-"""What an endpoint accepts, as data, and the refusal of everything else.
+"""What an endpoint accepts, and the refusal of everything else.
 
-An endpoint lists its parameters as text: `name`, `card[number]!`, `metadata[*]`, `enabled_events[]`,
-`limit:integer`. `[*]` is a hash with any keys, `[]` an array, `:integer` and `:boolean` a kind, a final `!`
-says that an empty string does not unset it. A required parameter is named a second time in the endpoint's
-`required`.
+Three sets of names: what Stripe takes (the SDK's class), what the emulator gives a meaning to (`reads`), and
+what it may ignore, because nothing that it shows depends on it (`IGNORED`). A name outside the first is
+refused as Stripe refuses it. A name that Stripe takes, but that is in neither of the others, is refused in
+the emulator's own words: to take it and do nothing would be a lie.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any
 
 from deploy.stripe_emulator.errors import (
     empty_parameter,
     missing_parameter,
+    not_a_choice,
     unknown_parameters,
+    unsupported_parameter,
     wrong_kind,
 )
 from deploy.stripe_emulator.forms import Tree
+from deploy.stripe_emulator.signatures import Kind, fields
 
-_ANY = "*"
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
+IGNORED = frozenset(
+    {
+        *(
+            "business_profile",
+            "company",
+            "individual",
+            "settings",
+            "tos_acceptance",
+        ),  # what verifies a business
+        "radar_options",  # scores of fraud
+    }
+)
+"""Top-level parameters that are taken and dropped: what Stripe would do with them shows nowhere here. The
+control side moves capabilities, and no charge is scored."""
+
+TEXTS = frozenset(
+    {"city", "country", "description", "email", "line1", "line2", "name", "phone", "postal_code", "state"}
+)
+"""Plain texts that an empty string unsets; the SDK's types do not say so ([doc] api/customers/update)."""
 
 
-@dataclass(slots=True)
-class Leaf:
-    """One value: text, or an integer or boolean written as text."""
-
-    kind: str = "string"
-    clears: bool = True
-
-
-@dataclass(slots=True)
-class Array:
-    """Values without names, in their order."""
-
-    leaf: Leaf
-
-
-@dataclass(slots=True)
-class Hash:
-    """Named values; the name `*` stands for any."""
-
-    children: dict[str, "Leaf | Array | Hash"] = field(default_factory=dict)
-
-
-@dataclass(slots=True, frozen=True)
+@dataclass(frozen=True, slots=True)
 class Accepted:
-    """The parameters of one endpoint."""
+    """The parameters of one endpoint: Stripe's, and which of them mean something here."""
 
-    root: Hash
-    required: Sequence[str]
-
-
-def accept(*names: str, required: Sequence[str] = ()) -> Accepted:
-    """Read an endpoint's list of parameters, in the notation at the top of this file."""
-    root = Hash()
-    for name in names:
-        _declare(root, name)
-    return Accepted(root, tuple(required))
+    known: Mapping[str, Kind]
+    reads: "Mapping[str, Reads]" = field(default_factory=dict)
 
 
-def refine(accepted: Accepted, tree: Tree) -> dict[str, Any]:
-    """Give the typed parameters of a call, or refuse it as Stripe does: StripeError 400."""
-    unknown = list(_unknown(accepted.root, tree, ""))
+Reads = Mapping[str, "Reads"]
+"""Names that are read, each with the names below it; none below means everything below."""
+
+
+def accept(params: type, reads: Iterable[str]) -> Accepted:
+    """Join what Stripe takes (a class of `stripe.params`) with what is read: `name`, `card[number]`.
+
+    A name that is read but that the SDK does not know is a KeyError.
+    """
+    known = fields(params)
+    root: dict[str, Any] = {}
+    for text in reads:
+        branch, kinds = root, known
+        for part in text.replace("]", "").split("["):
+            kind = kinds[part]
+            branch, kinds = branch.setdefault(part, {}), kind.fields or {}
+    return Accepted(known, root)
+
+
+def refine(accepted: Accepted, tree: Tree, endpoint: str) -> dict[str, Any]:
+    """Give the typed parameters of a call, or refuse it: StripeError 400; `endpoint` is for the message."""
+    unknown = list(_unknown(accepted.known, tree, ""))
     if unknown:
         raise unknown_parameters(unknown)
-    for name in accepted.required:
-        if name not in tree:
-            raise missing_parameter(name)
-        if tree[name] == "":
-            raise empty_parameter(name)
-    return {key: _typed(_child(accepted.root, key), value, key) for key, value in tree.items()}
+    parameters = _hash(accepted.known, tree, "")
+    for name in _unread(accepted.reads, tree, ""):
+        if name in IGNORED:
+            del parameters[name]
+        elif name.partition("[")[0] not in IGNORED:
+            raise unsupported_parameter(name, endpoint)
+    return parameters
 
 
-def _declare(root: Hash, text: str) -> None:
-    clears = not text.endswith("!")
-    path, _, kind = text.removesuffix("!").partition(":")
-    leaf = Leaf(kind or "string", clears)
-    parts = path.replace("]", "").split("[")
-    branch = root
-    array = parts[-1] == ""
-    names = parts[:-1] if array else parts
-    for part in names[:-1]:
-        below = branch.children.setdefault(part, Hash())
-        if not isinstance(below, Hash):
-            raise TypeError(f"{text} is below a value")
-        branch = below
-    branch.children[names[-1]] = Array(leaf) if array else leaf
-
-
-def _child(spec: Hash, key: str) -> "Leaf | Array | Hash":
-    return spec.children.get(key) or spec.children[_ANY]
-
-
-def _unknown(spec: Hash, tree: Tree, prefix: str) -> Iterable[str]:
+def _unknown(known: Mapping[str, Kind], tree: Tree, prefix: str) -> Iterable[str]:
     for key, value in tree.items():
         name = f"{prefix}[{key}]" if prefix else key
-        below = spec.children.get(key, spec.children.get(_ANY))
+        kind = known.get(key)
+        if kind is None:
+            yield name
+        elif isinstance(value, dict):
+            yield from _unknown_below(kind, value, name)
+
+
+def _unknown_below(kind: Kind, tree: Tree, name: str) -> Iterable[str]:
+    if kind.hash is not None:
+        yield from _unknown(fields(kind.hash), tree, name)
+    elif kind.item is not None:
+        for place, value in tree.items():
+            if isinstance(value, dict):
+                yield from _unknown_below(kind.item, value, f"{name}[{place}]")
+
+
+def _unread(reads: Reads, tree: Tree, prefix: str) -> Iterable[str]:
+    for key, value in tree.items():
+        name = f"{prefix}[{key}]" if prefix else key
+        below = reads.get(key)
         if below is None:
             yield name
-        elif isinstance(below, Hash) and isinstance(value, dict):
-            yield from _unknown(below, value, name)
+        elif below and isinstance(value, dict):
+            yield from _unread(below, value, name)
 
 
-def _typed(spec: "Leaf | Array | Hash", value: Tree | str, name: str) -> Any:
-    match spec:
-        case Leaf():
-            if isinstance(value, dict):
-                raise wrong_kind(name, spec.kind, "")
-            return _value(spec, value, name)
-        case Array():
-            if value == "":
-                return []
-            if isinstance(value, str):
-                raise wrong_kind(name, "array", value)
-            return [_typed(spec.leaf, item, f"{name}[{place}]") for place, item in value.items()]
-        case Hash():
-            if value == "":
-                return ""
-            if isinstance(value, str):
-                raise wrong_kind(name, "object", value)
-            return {key: _typed(_child(spec, key), item, f"{name}[{key}]") for key, item in value.items()}
-        case _:
-            assert_never(spec)
+def _hash(known: Mapping[str, Kind], tree: Tree, prefix: str) -> dict[str, Any]:
+    for key, kind in known.items():
+        if kind.required and key not in tree:
+            raise missing_parameter(f"{prefix}[{key}]" if prefix else key)
+    return {
+        key: _typed(known[key], value, f"{prefix}[{key}]" if prefix else key) for key, value in tree.items()
+    }
 
 
-def _value(spec: Leaf, value: str, name: str) -> str | int | bool:
+def _typed(kind: Kind, value: Tree | str, name: str) -> Any:
+    if isinstance(value, str):
+        return _value(kind, value, name)
+    if kind.hash is not None:
+        return _hash(fields(kind.hash), value, name)
+    if kind.values is not None:
+        below = kind.values
+        return {
+            key: "" if each == "" else _typed(below, each, f"{name}[{key}]") for key, each in value.items()
+        }
+    if kind.item is not None:
+        below = kind.item
+        return [_typed(below, each, f"{name}[{place}]") for place, each in value.items()]
+    raise wrong_kind(name, kind.scalar or "string", "")
+
+
+def _value(kind: Kind, value: str, name: str) -> str | int | float | bool:
     if value == "":
-        if spec.clears and spec.kind == "string":
+        if kind.clears or (kind.scalar == "string" and _last(name) in TEXTS):
             return ""
         raise empty_parameter(name)
-    if spec.kind == "integer":
-        try:
+    if value in kind.choices:
+        return value
+    match kind.scalar:
+        case "string":
+            return value
+        case "boolean" if value in ("true", "false"):
+            return value == "true"
+        case "integer" if _INTEGER.fullmatch(value):
             return int(value)
-        except ValueError:
-            raise wrong_kind(name, "integer", value) from None
-    if spec.kind == "boolean":
-        truth: Mapping[str, bool] = {"true": True, "false": False}
-        if value not in truth:
-            raise wrong_kind(name, "boolean", value)
-        return truth[value]
-    return value
+        case "number" if _NUMBER.fullmatch(value):
+            return float(value)
+        case None if kind.choices:
+            raise not_a_choice(name, kind.choices)
+        case None:
+            raise wrong_kind(name, "array" if kind.item else "object", value)
+        case scalar:
+            raise wrong_kind(name, scalar, value)
+
+
+def _last(name: str) -> str:
+    return name.rstrip("]").rpartition("[")[2]

@@ -1,15 +1,14 @@
-"""The API as one table: method, path, handler, what it accepts.
-
-The lists of parameters are those of docs.stripe.com/api that the emulator gives a meaning to; anything else
-is refused.
-"""
+"""The API as one table: method, path, handler, and the SDK's class of what Stripe takes there."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+from stripe import params
 
 from deploy.stripe_emulator.model import Call
-from deploy.stripe_emulator.pages import PARAMETERS as PAGE
+from deploy.stripe_emulator.pages import READS as PAGE
 from deploy.stripe_emulator.parameters import Accepted, accept
 from deploy.stripe_emulator.resources import (
     accounts,
@@ -23,114 +22,151 @@ from deploy.stripe_emulator.shapes import JsonObject
 
 Handler = Callable[[Call], JsonObject]
 
-CREATED = ("created[gt]:integer", "created[gte]:integer", "created[lt]:integer", "created[lte]:integer")
-ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
-BILLING = (
-    *(f"billing_details[{name}]" for name in ("email", "name", "phone", "tax_id")),
-    *(f"billing_details[address][{name}]" for name in ADDRESS),
-)
-ACCOUNT = ("email", "metadata[*]", "capabilities[*][requested]:boolean")
-CUSTOMER = (
-    *("name", "email", "phone", "description", "tax_exempt", "preferred_locales[]", "metadata[*]"),
-    *(f"address[{name}]" for name in ADDRESS),
-    "invoice_settings[default_payment_method]",
-)
-NEW_CARD = (
-    "card[number]!",
-    "card[exp_month]:integer",
-    "card[exp_year]:integer",
-    "card[cvc]!",
-    "card[token]!",
-)
-NEW_BANK_ACCOUNT = (
-    "us_bank_account[account_holder_type]!",
-    "us_bank_account[account_number]!",
-    "us_bank_account[account_type]!",
-    "us_bank_account[routing_number]!",
-)
-NEW_PAYMENT_METHOD = (
-    *("type!", "payment_method!", "customer!", "allow_redisplay", "metadata[*]"),
-    *BILLING,
-    *NEW_CARD,
-    *NEW_BANK_ACCOUNT,
-    *(f"{kind}[*]" for kind in payment_methods.BARE_TYPES),
-)
-CHANGED_PAYMENT_METHOD = (
-    *("allow_redisplay", "metadata[*]", "card[exp_month]:integer", "card[exp_year]:integer"),
-    *BILLING,
-)
-ENDPOINT = ("url!", "enabled_events[]!", "connect:boolean", "description", "api_version", "metadata[*]")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
-    """One endpoint of the API."""
+    """One endpoint of the API.
+
+    `params` is the SDK's class of what Stripe takes, `reads` what the handler gives a meaning to.
+    """
 
     method: str
     template: str
     handler: Handler
-    accepted: Accepted
+    params: type
+    reads: Sequence[str] = ()
+
+    @cached_property
+    def name(self) -> str:
+        """Say method and path, as a limit or a message names the endpoint."""
+        return f"{self.method} {self.template}"
+
+    @cached_property
+    def accepted(self) -> Accepted:
+        """Give what the endpoint accepts; read from the SDK once."""
+        return accept(self.params, self.reads)
 
 
-NOTHING = accept()
 ROUTES = (
-    Route("GET", "/v1/account", accounts.own, NOTHING),
-    Route("POST", "/v1/accounts", accounts.create, accept("type!", "country!", "business_type", *ACCOUNT)),
-    Route("GET", "/v1/accounts", accounts.list_connected, accept(*PAGE, *CREATED)),
-    Route("GET", "/v1/accounts/{account}", accounts.retrieve, NOTHING),
-    Route("POST", "/v1/accounts/{account}", accounts.update, accept(*ACCOUNT)),
-    Route("DELETE", "/v1/accounts/{account}", accounts.delete, NOTHING),
-    Route("GET", "/v1/accounts/{account}/capabilities", accounts.list_capabilities, NOTHING),
-    Route("GET", "/v1/accounts/{account}/capabilities/{capability}", accounts.retrieve_capability, NOTHING),
+    Route("GET", "/v1/account", accounts.own, params.AccountRetrieveCurrentParams),
+    Route("POST", "/v1/accounts", accounts.create, params.AccountCreateParams, accounts.CREATE_READS),
+    Route("GET", "/v1/accounts", accounts.list_connected, params.AccountListParams, (*PAGE, "created")),
+    Route("GET", "/v1/accounts/{account}", accounts.retrieve, params.AccountRetrieveParams),
+    Route(
+        "POST", "/v1/accounts/{account}", accounts.update, params.AccountUpdateParams, accounts.UPDATE_READS
+    ),
+    Route("DELETE", "/v1/accounts/{account}", accounts.delete, params.AccountDeleteParams),
+    Route(
+        "GET",
+        "/v1/accounts/{account}/capabilities",
+        accounts.list_capabilities,
+        params.AccountCapabilityListParams,
+    ),
+    Route(
+        "GET",
+        "/v1/accounts/{account}/capabilities/{capability}",
+        accounts.retrieve_capability,
+        params.AccountCapabilityRetrieveParams,
+    ),
     Route(
         "POST",
         "/v1/accounts/{account}/capabilities/{capability}",
         accounts.update_capability,
-        accept("requested:boolean"),
+        params.AccountCapabilityUpdateParams,
+        ("requested",),
     ),
-    Route("POST", "/v1/customers", customers.create, accept(*CUSTOMER, "payment_method!")),
-    Route("GET", "/v1/customers", customers.list_all, accept("email", *PAGE, *CREATED)),
-    Route("GET", "/v1/customers/{customer}", customers.retrieve, NOTHING),
-    Route("POST", "/v1/customers/{customer}", customers.update, accept(*CUSTOMER)),
-    Route("DELETE", "/v1/customers/{customer}", customers.delete, NOTHING),
+    Route("POST", "/v1/customers", customers.create, params.CustomerCreateParams, customers.CREATE_READS),
+    Route("GET", "/v1/customers", customers.list_all, params.CustomerListParams, ("email", *PAGE, "created")),
+    Route("GET", "/v1/customers/{customer}", customers.retrieve, params.CustomerRetrieveParams),
+    Route(
+        "POST",
+        "/v1/customers/{customer}",
+        customers.update,
+        params.CustomerUpdateParams,
+        customers.UPDATE_READS,
+    ),
+    Route("DELETE", "/v1/customers/{customer}", customers.delete, params.CustomerDeleteParams),
     Route(
         "GET",
         "/v1/customers/{customer}/payment_methods",
         payment_methods.list_of_customer,
-        accept("type!", *PAGE),
+        params.CustomerPaymentMethodListParams,
+        ("type", *PAGE),
     ),
     Route(
-        "GET", "/v1/customers/{customer}/payment_methods/{payment_method}", payment_methods.retrieve, NOTHING
+        "GET",
+        "/v1/customers/{customer}/payment_methods/{payment_method}",
+        payment_methods.retrieve,
+        params.CustomerPaymentMethodRetrieveParams,
     ),
-    Route("POST", "/v1/payment_methods", payment_methods.create, accept(*NEW_PAYMENT_METHOD)),
     Route(
-        "GET", "/v1/payment_methods", payment_methods.list_by_parameter, accept("customer!", "type!", *PAGE)
+        "POST",
+        "/v1/payment_methods",
+        payment_methods.create,
+        params.PaymentMethodCreateParams,
+        payment_methods.CREATE_READS,
     ),
-    Route("GET", "/v1/payment_methods/{payment_method}", payment_methods.retrieve, NOTHING),
+    Route(
+        "GET",
+        "/v1/payment_methods",
+        payment_methods.list_by_parameter,
+        params.PaymentMethodListParams,
+        ("customer", "type", *PAGE),
+    ),
+    Route(
+        "GET",
+        "/v1/payment_methods/{payment_method}",
+        payment_methods.retrieve,
+        params.PaymentMethodRetrieveParams,
+    ),
     Route(
         "POST",
         "/v1/payment_methods/{payment_method}",
         payment_methods.update,
-        accept(*CHANGED_PAYMENT_METHOD),
+        params.PaymentMethodUpdateParams,
+        payment_methods.UPDATE_READS,
     ),
-    Route("POST", "/v1/payment_methods/{payment_method}/attach", attachment.attach, accept("customer!")),
-    Route("POST", "/v1/payment_methods/{payment_method}/detach", attachment.detach, NOTHING),
+    Route(
+        "POST",
+        "/v1/payment_methods/{payment_method}/attach",
+        attachment.attach,
+        params.PaymentMethodAttachParams,
+        ("customer",),
+    ),
+    Route(
+        "POST",
+        "/v1/payment_methods/{payment_method}/detach",
+        attachment.detach,
+        params.PaymentMethodDetachParams,
+    ),
     Route(
         "GET",
         "/v1/events",
         events.list_all,
-        accept("type!", "types[]!", "delivery_success:boolean", *PAGE, *CREATED),
+        params.EventListParams,
+        ("type", "types", "delivery_success", "created", *PAGE),
     ),
-    Route("GET", "/v1/events/{event}", events.retrieve, NOTHING),
+    Route("GET", "/v1/events/{event}", events.retrieve, params.EventRetrieveParams),
     Route(
         "POST",
         "/v1/webhook_endpoints",
         webhook_endpoints.create,
-        accept(*ENDPOINT, required=("url", "enabled_events")),
+        params.WebhookEndpointCreateParams,
+        webhook_endpoints.CREATE_READS,
     ),
-    Route("GET", "/v1/webhook_endpoints", webhook_endpoints.list_all, accept(*PAGE)),
-    Route("GET", "/v1/webhook_endpoints/{webhook_endpoint}", webhook_endpoints.retrieve, NOTHING),
-    Route("DELETE", "/v1/webhook_endpoints/{webhook_endpoint}", webhook_endpoints.delete, NOTHING),
+    Route("GET", "/v1/webhook_endpoints", webhook_endpoints.list_all, params.WebhookEndpointListParams, PAGE),
+    Route(
+        "GET",
+        "/v1/webhook_endpoints/{webhook_endpoint}",
+        webhook_endpoints.retrieve,
+        params.WebhookEndpointRetrieveParams,
+    ),
+    Route(
+        "DELETE",
+        "/v1/webhook_endpoints/{webhook_endpoint}",
+        webhook_endpoints.delete,
+        params.WebhookEndpointDeleteParams,
+    ),
 )
 
 

@@ -21,6 +21,9 @@ CAPABILITIES = (
 )
 """The capabilities the emulator knows."""
 
+UPDATE_READS = ("email", "metadata", "capabilities")
+CREATE_READS = ("type", "country", "business_type", *UPDATE_READS)
+
 STATUSES = ("active", "inactive", "pending", "unrequested")
 
 

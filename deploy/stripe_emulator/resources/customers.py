@@ -11,6 +11,12 @@ from deploy.stripe_emulator.resources import attachment
 from deploy.stripe_emulator.shapes import JsonObject
 
 TEXTS = ("name", "email", "phone", "description")
+UPDATE_READS = (
+    *TEXTS,
+    *("address", "metadata", "preferred_locales", "shipping", "tax_exempt"),
+    "invoice_settings[default_payment_method]",
+)
+CREATE_READS = ("payment_method", *UPDATE_READS)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\Z")
 
 
@@ -100,11 +106,19 @@ def _apply(body: JsonObject, parameters: dict[str, Any]) -> None:
         if name in parameters:
             body[name] = parameters[name] or None
     if "address" in parameters:
-        body["address"] = (
-            {**shapes.empty_address(), **parameters["address"]} if parameters["address"] else None
-        )
+        body["address"] = _address(parameters["address"])
+    if "shipping" in parameters:
+        body["shipping"] = _shipping(parameters["shipping"])
     if "preferred_locales" in parameters:
         body["preferred_locales"] = parameters["preferred_locales"]
     if "tax_exempt" in parameters:
         body["tax_exempt"] = parameters["tax_exempt"] or "none"
     body["metadata"] = metadata.merge(body["metadata"], parameters.get("metadata", {}))
+
+
+def _address(given: Any) -> JsonObject | None:
+    return {**shapes.empty_address(), **{key: text or None for key, text in given.items()}} if given else None
+
+
+def _shipping(given: Any) -> JsonObject | None:
+    return {"phone": None, **given, "address": _address(given["address"])} if given else None

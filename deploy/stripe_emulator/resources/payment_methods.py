@@ -16,6 +16,16 @@ from deploy.stripe_emulator.shapes import JsonObject
 TOKEN = "tok_"  # noqa: S105 - the prefix of a test token
 BARE_TYPES = ("acss_debit", "au_becs_debit", "bacs_debit", "cashapp", "link", "paypal", "sepa_debit")
 """Types that exist so that they can be refused: what is sent for them is kept as it is."""
+UPDATE_READS = ("allow_redisplay", "metadata", "card[exp_month]", "card[exp_year]", "billing_details")
+CREATE_READS = (
+    *("type", "payment_method", "customer", "allow_redisplay", "metadata", "billing_details"),
+    *(f"card[{name}]" for name in ("number", "exp_month", "exp_year", "cvc", "token")),
+    *(
+        f"us_bank_account[{name}]"
+        for name in ("account_holder_type", "account_number", "account_type", "routing_number")
+    ),
+    *BARE_TYPES,
+)
 CLONE_PARAMETERS = {"payment_method", "customer"}
 
 

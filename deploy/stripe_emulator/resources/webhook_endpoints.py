@@ -7,6 +7,8 @@ from deploy.stripe_emulator.errors import invalid_value, missing_object
 from deploy.stripe_emulator.model import Call, WebhookEndpoint
 from deploy.stripe_emulator.shapes import JsonObject
 
+CREATE_READS = ("url", "enabled_events", "connect", "description", "api_version", "metadata")
+
 
 def create(call: Call) -> JsonObject:
     """Make an endpoint; this answer alone shows its secret."""
