@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from consumers.accounts import AccountsLane
 from consumers.clone.lane import CloneLane
 from consumers.clone.policy import DefaultFollows, Leave, OnUpdate, Policy
 from consumers.clone.tools import Tools
@@ -22,6 +23,7 @@ from consumers.schema_watch import SchemaWatch
 from consumers.store.database import Database, StoreError
 from consumers.store.fanouts import FanoutStore
 from consumers.store.limiter import Limiter
+from consumers.store.listing import ListingStore
 from consumers.store.outbox import Outbox
 from consumers.store.projections import ProjectionStore
 from consumers.store.shares import ShareStore
@@ -160,6 +162,8 @@ class _Work:
             refresh = self._make_refresh(calls)
             supervisor.start("clone", functools.partial(self._clone, calls, stop))
             supervisor.start("refresh", lambda: self._once_migrated(refresh, stop))
+            accounts = AccountsLane(ListingStore(self._database), calls, self._watch, now=_now)
+            supervisor.start("accounts", lambda: self._once_migrated(accounts, stop))
             supervisor.start("backlog", functools.partial(self._count_backlog, stop))
 
     async def _once_migrated(self, lane: RunsUntil, stop: asyncio.Event) -> None:

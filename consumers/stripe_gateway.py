@@ -175,6 +175,11 @@ class StripeGateway:
         """Read a connected account."""
         return await self._reply(self._client.v1.accounts.retrieve_async(account))
 
+    async def list_accounts(self, limit: int, after: str | None = None) -> Reply:
+        """List connected accounts, newest first, from the one after `after` on."""
+        page: Any = {"limit": limit, **({"starting_after": after} if after else {})}
+        return await self._reply(self._client.v1.accounts.list_async(page))
+
     async def check_key(self) -> None:
         """Make one cheap call, which fails with `KeyRefusedError` if the key is not accepted."""
         await self._reply(self._client.v1.accounts.list_async({"limit": 1}))
