@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from deploy.stripe_emulator import answers, errors, forms, routes
+from deploy.stripe_emulator import answers, errors, expansion, forms, routes
 from deploy.stripe_emulator.calls import Calls
 from deploy.stripe_emulator.delivery import Deliveries
 from deploy.stripe_emulator.errors import StripeError
@@ -108,6 +108,8 @@ class Engine:
         """Run the endpoint: nothing waits in here, so that one call's effects are one step."""
         try:
             parameters = refine(route.accepted, exchange.tree, route.name)
+            paths = parameters.pop("expand", ())
+            expansion.check(paths, route.template, method=route.method)
         except StripeError as error:
             return self._note(exchange, answers.render_error(self.world, exchange, error), cut=plan.cut)
         call = Call(
@@ -123,7 +125,8 @@ class Engine:
             real = answer = answers.injected(self.world, exchange, plan.status)
         else:
             try:
-                real = answer = answers.render(self.world, exchange, HTTPStatus.OK, route.handler(call), {})
+                body = expansion.apply(self.world, account, route.handler(call), paths)
+                real = answer = answers.render(self.world, exchange, HTTPStatus.OK, body, {})
             except StripeError as error:
                 real = answer = answers.render_error(self.world, exchange, error)
             if plan.status is not None:

@@ -147,6 +147,17 @@ def unsupported_parameter(name: str, endpoint: str) -> StripeError:
     )
 
 
+def not_expandable(path: str, *, hint: str | None = None) -> StripeError:
+    """Refuse to expand what is no object ([3p] probed: no code, no parameter)."""
+    advice = "" if hint is None else f" You may want to try expanding '{hint}' instead."
+    return StripeError(400, f"This property cannot be expanded ({path}).{advice}")
+
+
+def expands_too_deep(levels: int) -> StripeError:
+    """Refuse a path that is too long ([doc] api/expanding_objects for the rule, [infer] the text)."""
+    return StripeError(400, f"You cannot expand more than {levels} levels of a property.", param="expand")
+
+
 def invalid_value(name: str, message: str) -> StripeError:
     """Refuse a value for a reason of its own ([doc] error-handling)."""
     return StripeError(400, message, param=name)

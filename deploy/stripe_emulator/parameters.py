@@ -40,6 +40,9 @@ IGNORED = frozenset(
 """Top-level parameters that are taken and dropped: what Stripe would do with them shows nowhere here. The
 control side moves capabilities, and no charge is scored."""
 
+EVERYWHERE = frozenset({"expand"})
+"""What the engine reads for every endpoint."""
+
 TEXTS = frozenset(
     {"city", "country", "description", "email", "line1", "line2", "name", "phone", "postal_code", "state"}
 )
@@ -65,7 +68,7 @@ def accept(params: type, reads: Iterable[str]) -> Accepted:
     """
     known = fields(params)
     root: dict[str, Any] = {}
-    for text in reads:
+    for text in (*reads, *(EVERYWHERE & known.keys())):
         branch, kinds = root, known
         for part in text.replace("]", "").split("["):
             kind = kinds[part]
