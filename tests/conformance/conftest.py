@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +28,14 @@ COMMAND = (sys.executable, "-m", "deploy.cli", "local", "stripe")
 
 @pytest.fixture(scope="session")
 def emulator_url() -> Iterator[str]:
-    """One emulator process for all tests; it has to end with status 0 when it is told to."""
+    """One emulator process for all tests."""
+    with emulator() as url:
+        yield url
+
+
+@contextmanager
+def emulator() -> Iterator[str]:
+    """Run an emulator and give its address; it has to end with status 0 when it is told to."""
     command = [*COMMAND, "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
