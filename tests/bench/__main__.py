@@ -1,39 +1,53 @@
-"""`make bench`: measure on this machine, print the tables, and write them to docs/benchmarks.md."""
+"""`make bench`: measure on this machine, print the tables, and write them to docs/benchmarks.md.
 
-import asyncio
+`python -m tests.bench NAME …` measures the named ones alone.
+"""
+
+import argparse
 import os
 import platform
 import sys
-from pathlib import Path
+import time
+from collections.abc import Callable
+from typing import Final
 
 from deploy.local.stack import Infrastructure
 from tests.bench import clones, receiver
+from tests.bench.page import write_section
 from tests.bench.table import Table
 
-PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-HEAD = """# Benchmarks
+Measure = Callable[[Infrastructure], Table]
+"""Measures one thing with a Kafka and a Postgres of its own, both started."""
 
-Written by `make bench`; do not edit. Brokers, database, emulator, processes and load share the machine's
-cores, so times are upper bounds.
-"""
+BENCHES: Final[dict[str, Measure]] = {
+    "receiver": receiver.measure,
+    "clones": clones.measure,
+}
+"""Every bench, in the order of the page."""
 
 
 def main() -> None:
-    """Run every bench, one after the other."""
-    with Infrastructure(say=print) as infrastructure:
-        infrastructure.start()
-        stack = f"{infrastructure.kafka.version}, {infrastructure.postgres.version}"
-        tables: list[Table] = [
-            asyncio.run(clones.measure(infrastructure)),
-            receiver.measure(infrastructure),
-        ]
-    python = f"Python {platform.python_version()}"
-    machine = (
-        f"Machine: {os.cpu_count()} cores, {platform.machine()}, {platform.system()}; {python}; {stack}."
+    """Run the named benches, or all, one after the other; each is written down as soon as it is done."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; none means all")
+    names = parser.parse_args().names or list(BENCHES)
+    if unknown := sorted(set(names) - set(BENCHES)):
+        parser.error(f"no such bench: {', '.join(unknown)}")
+    for name in names:
+        with Infrastructure(say=print) as infrastructure:
+            infrastructure.start()
+            table = BENCHES[name](infrastructure)
+            section = f"{table}\n\n{_machine(infrastructure)}\n"
+        sys.stdout.write(f"{section}\n")
+        write_section(name, section, order=list(BENCHES))
+
+
+def _machine(infrastructure: Infrastructure) -> str:
+    return (
+        f"Measured {time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores, {platform.machine()}, "
+        f"{platform.system()}; Python {platform.python_version()}; {infrastructure.kafka.version}, "
+        f"{infrastructure.postgres.version}."
     )
-    text = "\n".join([HEAD, machine, *(str(table) for table in tables)]) + "\n"
-    sys.stdout.write(text)
-    PAGE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

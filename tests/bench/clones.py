@@ -1,5 +1,6 @@
 """From a card saved on the platform to its clone attached, one after the other on an idle system."""
 
+import asyncio
 import uuid
 from dataclasses import dataclass
 
@@ -25,8 +26,12 @@ class _Round:
     reads: int
 
 
-async def measure(infrastructure: Infrastructure) -> Table:
+def measure(infrastructure: Infrastructure) -> Table:
     """Measure a first card, which needs a new connected customer, and a second one."""
+    return asyncio.run(_measure(infrastructure))
+
+
+async def _measure(infrastructure: Infrastructure) -> Table:
     folder = infrastructure.folder / "bench"
     folder.mkdir()
     deployment = Deployment(

@@ -16,7 +16,7 @@ class Table:
     def __str__(self) -> str:
         lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
         cells = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"\n## {self.title}\n\n{self.method}\n\n{cells}"
+        return f"## {self.title}\n\n{self.method}\n\n{cells}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
