@@ -16,8 +16,9 @@ CALLS_TO: Final = "STRIPE_CALLS_TO"
 class Platform:
     """Stripe's public API with the platform's key, and the emulator's own routes under `/_emulator`."""
 
-    def __init__(self, stripe_url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=stripe_url, timeout=30)
+    def __init__(self, stripe_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        """Args: where Stripe is, and another way there than the network."""
+        self._http = httpx.AsyncClient(base_url=stripe_url, timeout=30, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self

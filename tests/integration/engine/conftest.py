@@ -1,5 +1,41 @@
-"""The same database as the stores' tests have."""
+"""The stores' fixtures, on a database whose clock stands still until a test moves it."""
 
-from tests.integration.store.conftest import migrated, pool, sql, world
+import asyncio
+import uuid
 
-__all__ = ["migrated", "pool", "sql", "world"]
+import asyncpg
+import pytest
+
+from consumers.store.database import Database
+from consumers.store.migrate import migrate
+from deploy.local.postgres import Postgres
+from tests.integration.engine.clock import INSTALL, VirtualClock
+from tests.integration.store.conftest import pool, sql, world
+from tests.integration.store.world import Connection
+
+__all__ = ["pool", "sql", "world"]
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """The dsn of a migrated database."""
+    dsn = postgres.create_database(f"engine_{uuid.uuid4().hex}")
+
+    async def bring_up_to_date() -> None:
+        database = Database(dsn, connections=1)
+        await migrate(database)
+        await database.close(5)
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(INSTALL)
+        await connection.close()
+
+    asyncio.run(bring_up_to_date())
+    return dsn
+
+
+@pytest.fixture
+async def clock(sql: Connection) -> VirtualClock:
+    """Everybody's clock, at its start."""
+    virtual = VirtualClock(sql)
+    await virtual.reset()
+    return virtual

@@ -1,18 +1,16 @@
 """The whole engine in one process, with real Postgres and the Stripe emulator: events in, clones out.
 
-No Kafka and no waiting: a test says what happens at Stripe, and lets everything come to rest.
+No Kafka, no network and no waiting: a test says what happens at Stripe, and lets everything come to rest.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-import uvicorn
 
 from consumers.clone.policy import Policy
 from consumers.clone.tools import Tools
@@ -22,62 +20,51 @@ from consumers.projection.observe import Reading
 from consumers.refresh import RefreshLane
 from consumers.store.database import Database
 from consumers.store.limiter import Limiter
+from consumers.store.outbox import Outbox
 from consumers.stripe_calls import KeyWatch, StripeCalls
-from consumers.stripe_gateway import StripeGateway
-from deploy.stripe_emulator.app import DEFAULT_API_KEY, Options, build
-from deploy.stripe_emulator.server import _Protocol, _Server
+from deploy.stripe_emulator.app import Emulator, Options, build
+from deploy.stripe_emulator.clock import Clock
 from schemas.records import PaymentMethodRecord
 from service.runtime.kafka.consumer import Record
 from service.runtime.metrics import Metrics
-from tests.integration.store.world import World
+from tests.integration.engine.boundaries import SteppedProjections, SteppedShares
+from tests.integration.engine.clock import VirtualClock
+from tests.integration.engine.stripe_here import GatewayHere, Here, SdkHere
+from tests.integration.store.world import LEASE_S, World
 from tests.support.platform import Platform
-from tests.support.waiting import until
 
 READING = Reading(metadata_key="connected_accounts", profile_fields=("name", "email"), livemode=False)
 POLICY = Policy(retry_for=timedelta(hours=72))
 ROUNDS_AT_MOST = 60
 SHARES_AT_MOST = 400
 SETTLED = timedelta(seconds=5)
-"""Doubts are read after 2 s: not waited for."""
+"""Doubts are read after 2 s: `settle` lets them pass."""
 
-_DUE_BY_OUR_CLOCK = (
-    "UPDATE offshoot.account SET refresh_at = now() WHERE refresh_at <= $1",
-    "UPDATE offshoot.customer SET refresh_at = now() WHERE refresh_at <= $1",
-    "UPDATE offshoot.payment_method SET refresh_at = now() WHERE refresh_at <= $1",
-)
+_NEXT = """
+SELECT min(at) FROM (
+    SELECT min(greatest(due_at, coalesce(lease_end, due_at))) AS at FROM offshoot.share
+    UNION ALL SELECT min(refresh_at) FROM offshoot.account WHERE NOT revoked
+    UNION ALL SELECT min(refresh_at) FROM offshoot.customer
+    UNION ALL SELECT min(refresh_at) FROM offshoot.payment_method
+) AS next
+"""
+
+
+class Unlimited(Limiter):
+    """Every call has its turn at once."""
+
+    async def take(self, *_: Any, **__: Any) -> None:
+        return
 
 
 @asynccontextmanager
 async def playground(world: World, pool: Database, **choices: Any) -> AsyncIterator["Playground"]:
     """Make one; `choices` go to the policy, or to the tools where they are not of the policy."""
-    emulator = build(Options())
-    config = uvicorn.Config(
-        emulator,
-        port=0,
-        http=_Protocol,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve())
-    await until(lambda: _started(server), within_s=10, what="the emulator listens")
-    port = server.servers[0].sockets[0].getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    gateway = StripeGateway(api_key=DEFAULT_API_KEY, api_base=url, timeout_s=10)
-    try:
-        async with Platform(url) as platform:
-            yield Playground(world, pool, platform, gateway, emulator=emulator, choices=choices)
-    finally:
-        await gateway.close()
-        emulator.close()
-        server.should_exit = True
-        await serving
-
-
-async def _started(server: uvicorn.Server) -> bool:
-    return server.started
+    clock = VirtualClock(world.sql)
+    await clock.reset()
+    emulator = build(Options(clock=Clock(clock.seconds)))
+    async with Platform("http://127.0.0.1", Here(emulator)) as platform:
+        yield Playground(world, pool, platform, emulator=emulator, clock=clock, choices=choices)
 
 
 class Playground:
@@ -88,23 +75,27 @@ class Playground:
         world: World,
         pool: Database,
         platform: Platform,
-        gateway: StripeGateway,
         *,
-        emulator: Any,
+        emulator: Emulator,
+        clock: VirtualClock,
         choices: dict[str, Any],
     ) -> None:
         self.world = world
         self.stripe = platform
         self.emulator = emulator
-        self._ahead = timedelta()
+        self.clock = clock
+        self.now = clock.now
+        self.http = SdkHere(emulator)
         self._told: set[str] = set()
         metrics = Metrics()
+        gateway = GatewayHere(self.http)
         watch = KeyWatch(gateway, metrics)
-        calls = StripeCalls(gateway, Limiter(pool, name="stripe", per_second=10_000), watch, metrics)
+        calls = StripeCalls(gateway, Unlimited(pool, name="stripe", per_second=1), watch, metrics)
         of_policy = {name: choices.pop(name) for name in list(choices) if hasattr(POLICY, name)}
+        self.projections = SteppedProjections(pool)
         self.tools = Tools(
-            shares=world.shares,
-            projections=world.projections,
+            shares=SteppedShares(pool, Outbox(pool), lease_s=LEASE_S, livemode=False),
+            projections=self.projections,
             calls=calls,
             policy=replace(POLICY, **of_policy),
             observe=False,
@@ -113,39 +104,52 @@ class Playground:
             stopping=lambda: False,
             **choices,
         )
-        self._refresh = RefreshLane(
-            pool, world.projections, calls, watch, metrics, reading=READING, now=self.now
+        self.reader = RefreshLane(
+            pool, self.projections, calls, watch, metrics, reading=READING, now=self.now
         )
 
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
+    async def settle(self, within: timedelta = SETTLED) -> None:
+        """Ingest what Stripe tells, read what is in doubt, work on what is due, until all is at rest.
 
-    async def settle(self) -> None:
-        """Ingest what Stripe tells, read what is in doubt, work on what is due, until all is at rest."""
-        if not self.tools.installation:
-            self.tools = replace(self.tools, installation=await self.world.shares.installation())
+        What is due within that time is waited for.
+        """
+        await self.prepare()
         for _ in range(ROUNDS_AT_MOST):
             busy = await self.ingest()
-            busy += await self._read()
+            busy += await self.world.expand()
+            busy += await self.read()
             busy += await self.work()
-            if not busy:
+            if not busy and not await self._skip(within):
                 return
         raise AssertionError("it never comes to rest")
 
+    async def prepare(self) -> None:
+        """Learn the installation's id, which every key names."""
+        if not self.tools.installation:
+            self.tools = replace(self.tools, installation=await self.world.shares.installation())
+
     async def ingest(self) -> int:
-        """Ingest every event that Stripe has made since."""
-        events = self._events()
-        said = digest([_record(event) for event in events], READING)
-        assert said.unreadable == 0
-        await self.world.projections.note_and_apply(said.events, said.projection)
+        """Ingest every event that Stripe has made since; return how many there were."""
+        events = self.events()
+        await self.take_in(events)
         return len(events)
+
+    async def take_in(self, events: Iterable[dict[str, Any]]) -> None:
+        """Ingest these as one batch."""
+        said = digest([record_of(event, self.now()) for event in events], READING)
+        assert said.unreadable == 0
+        await self.projections.note_and_apply(said.events, said.projection)
+
+    async def read(self) -> int:
+        """Read at Stripe what is due to be read; return how much that was."""
+        claimed = await self.projections.claim_refreshes(100)
+        for refresh in claimed:
+            await self.reader._read(refresh)  # noqa: SLF001
+        return len(claimed)
 
     async def work(self) -> int:
         """Work on every due share once; return how many there were."""
-        await self.world.sql.execute(
-            "UPDATE offshoot.share SET due_at = now() WHERE due_at <= $1", self.now()
-        )
-        leases = await self.world.shares.claim(SHARES_AT_MOST)
+        leases = await self.tools.shares.claim(SHARES_AT_MOST)
         for lease in leases:
             ending = await ShareWorker(self.tools, lease).run()
             assert ending in (Ending.RESTED, Ending.POSTPONED), ending
@@ -153,8 +157,7 @@ class Playground:
 
     async def pass_time(self, time: timedelta) -> None:
         """Let it be later, for us and at Stripe."""
-        self._ahead += time
-        self.emulator.engine.world.clock.advance(time.total_seconds())
+        await self.clock.advance(time)
 
     async def records(self) -> dict[str, PaymentMethodRecord]:
         """The last record of each key."""
@@ -173,15 +176,8 @@ class Playground:
         calls = await self.stripe.calls(account)
         return [(call["route"], call["path"]) for call in calls if call["method"] != "GET"]
 
-    async def _read(self) -> int:
-        for statement in _DUE_BY_OUR_CLOCK:
-            await self.world.sql.execute(statement, self.now() + SETTLED)
-        claimed = await self.world.projections.claim_refreshes(100)
-        for refresh in claimed:
-            await self._refresh._read(refresh)  # noqa: SLF001
-        return len(claimed)
-
-    def _events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[dict[str, Any]]:
+        """Every event that Stripe has made since the last time, in order."""
         world = self.emulator.engine.world
         accounts = [world.platform, *world.connected.values()]
         fresh = [
@@ -193,6 +189,15 @@ class Playground:
         self._told.update(event["id"] for event in fresh)
         return sorted(fresh, key=lambda event: event["created"])
 
+    async def _skip(self, within: timedelta) -> bool:
+        """Let the time pass until the next thing is due, if it is soon."""
+        due: datetime | None = await self.world.sql.fetchval(_NEXT)
+        if due is None or due > self.now() + within:
+            return False
+        await self.clock.advance(max(due - self.now(), timedelta(seconds=1)))
+        return True
 
-def _record(event: dict[str, Any]) -> Record:
-    return Record("stripe.events", 0, 0, None, json.dumps(event).encode(), [], datetime.now(UTC))
+
+def record_of(event: dict[str, Any], recorded_at: datetime) -> Record:
+    """The record that such an event is in the topic."""
+    return Record("stripe.events", 0, 0, None, json.dumps(event).encode(), [], recorded_at)
