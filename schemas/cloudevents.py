@@ -18,6 +18,9 @@ Headers = list[tuple[str, bytes]]
 PLATFORM = "platform"
 """Stands for the platform's own account in keys and sources."""
 
+SOURCE = "/offshoot"
+"""The source of what Offshoot itself says."""
+
 _NONE: Mapping[str, str | None] = MappingProxyType({})
 _SPECVERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/json")

@@ -1,13 +1,18 @@
 """The records of `offshoot.payment-methods`: what other services read about one method on one account.
 
 The states and reasons are closed lists, and which reasons go with which state stands here once: the
-database's CHECKs repeat it (a test compares them) and nothing else does.
+database's CHECKs repeat it (a test compares them) and nothing else does. The descriptions are published, see
+`schemas/contract`.
 """
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
+
+from schemas.cloudevents import SOURCE, Headers, cloudevent_headers
 
 
 class State(StrEnum):
@@ -91,6 +96,18 @@ REASONS: Final[dict[State, frozenset[Reason | None]]] = {
 """The reasons that each state may have; `None` is "no reason"."""
 
 
+def _published_reasons() -> dict[str, list[str | None]]:
+    return {
+        state.value: [reason.value if reason is not None else None for reason in _in_order(reasons)]
+        for state, reasons in REASONS.items()
+    }
+
+
+def _in_order(reasons: frozenset[Reason | None]) -> list[Reason | None]:
+    ranks: list[Reason | None] = [None, *Reason]
+    return sorted(reasons, key=ranks.index)
+
+
 class Origin(StrEnum):
     """How a method came to be on the account."""
 
@@ -101,25 +118,64 @@ class Origin(StrEnum):
 class PaymentMethodRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The present state of one method on one connected account.
 
-    A consumer that keeps the record with the highest `version` of each key is right whatever it reads
-    twice. What is absent is null; `generation` and the `platform_` fields are null for `direct` records.
-    `default` says whether the method is its connected customer's default; `occurred_at` is RFC 3339.
+    A consumer that keeps the record with the highest `version` of each key is right whatever it reads twice.
+    What is absent is null.
     """
 
-    account: str
-    origin: Origin
-    state: State
-    reason: Reason | None
-    platform_customer: str | None
-    platform_payment_method: str | None
-    connected_customer: str | None
-    connected_payment_method: str | None
-    type: str | None
-    default: bool
-    generation: int | None
-    version: int
-    livemode: bool
-    occurred_at: str
+    account: Annotated[str, Meta(description="The connected account, `acct_…`.")]
+    origin: Annotated[
+        Origin,
+        Meta(
+            description="`clone`: Offshoot made it of a method of the platform's; "
+            "`direct`: it was saved on the account itself."
+        ),
+    ]
+    state: Annotated[
+        State,
+        Meta(
+            description="`pending`: Offshoot has something to do. `ready`: attached on the account, can be "
+            "charged. `blocked`: waits for something outside and goes on by itself. `failed`: a person is "
+            "needed. `absent`: deliberately not there. A new state would be a new major version."
+        ),
+    ]
+    reason: Annotated[
+        Reason | None,
+        Meta(
+            description="Why it is in its state. More reasons may come without a new major version: at one "
+            "that you do not know, go by `state` alone.",
+            extra_json_schema={"x-reasons-by-state": _published_reasons()},
+        ),
+    ]
+    platform_customer: Annotated[
+        str | None, Meta(description="The platform's customer, `cus_…`; null for `direct`.")
+    ]
+    platform_payment_method: Annotated[
+        str | None, Meta(description="The platform's method that this is a clone of; null for `direct`.")
+    ]
+    connected_customer: Annotated[
+        str | None, Meta(description="The customer on the account; null until there is one.")
+    ]
+    connected_payment_method: Annotated[
+        str | None,
+        Meta(description="The method on the account: what to charge while `ready`. Null until there is one."),
+    ]
+    type: Annotated[str | None, Meta(description="Stripe's type of the method: `card`, `us_bank_account` …")]
+    default: Annotated[bool, Meta(description="Whether it is the connected customer's default.")]
+    generation: Annotated[
+        int | None,
+        Meta(description="Which generation of the platform's method the clone is of; null for `direct`."),
+    ]
+    version: Annotated[
+        int, Meta(description="Rises with each change of the key and never repeats: keep the highest.")
+    ]
+    livemode: Annotated[bool, Meta(description="Whether it is of Stripe's live mode.")]
+    occurred_at: Annotated[
+        str,
+        Meta(
+            description="When the state was last changed, RFC 3339.",
+            extra_json_schema={"format": "date-time"},
+        ),
+    ]
 
     @property
     def key(self) -> str:
@@ -140,3 +196,14 @@ class PaymentMethodRecord(msgspec.Struct, frozen=True, kw_only=True):
     def to_json(self) -> bytes:
         """The record's value."""
         return msgspec.json.encode(self)
+
+    def headers(self, occurred_at: datetime) -> Headers:
+        """The record's headers; `occurred_at` is that of the record, as a moment."""
+        return cloudevent_headers(
+            id=self.event_id,
+            type=self.event_type,
+            source=SOURCE,
+            subject=self.key,
+            time=occurred_at,
+            partition_key=self.key,
+        )

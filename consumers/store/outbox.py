@@ -10,13 +10,11 @@ import msgspec
 
 from consumers.store.database import Connection, Database, load_queries
 from schemas import topics
-from schemas.cloudevents import Headers, cloudevent_headers
+from schemas.cloudevents import Headers
 from schemas.records import PaymentMethodRecord
 
 CHANNEL_OUTBOX: Final = "offshoot_outbox"
 """Notified when there is something to publish."""
-
-SOURCE: Final = "/offshoot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +39,7 @@ class Outbox:
         self, connection: Connection, record: PaymentMethodRecord, occurred_at: datetime
     ) -> None:
         """Say the present state of a method."""
-        headers = cloudevent_headers(
-            id=record.event_id,
-            type=record.event_type,
-            source=SOURCE,
-            subject=record.key,
-            time=occurred_at,
-            partition_key=record.key,
-        )
+        headers = record.headers(occurred_at)
         await self._queries.add_to_outbox(
             connection,
             topic=topics.PAYMENT_METHODS.name,

@@ -11,6 +11,7 @@ COMMANDS: Final[dict[str, str]] = {
     "work": "deploy.cli.work",
     "migrate": "deploy.cli.migrate",
     "topics": "deploy.cli.topics",
+    "schemas": "deploy.cli.schemas",
     "local": "deploy.cli.local",
 }
 """Every subcommand and the module that holds it, as a function, or a `typer.Typer`, of the same name."""

@@ -40,7 +40,10 @@ def _modules(*patterns: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("module", ["service.app", "deploy.cli", "deploy.cli.serve", "deploy.cli.topics"])
+@pytest.mark.parametrize(
+    "module",
+    ["service.app", "deploy.cli", "deploy.cli.serve", "deploy.cli.topics", "deploy.cli.schemas"],
+)
 def test_neither_stripe_nor_a_database_driver(module: str) -> None:
     """The receiver holds no Stripe key and no database address, so it has no use for their libraries."""
     loaded = _loaded_by(module)
@@ -51,6 +54,7 @@ def test_neither_stripe_nor_a_database_driver(module: str) -> None:
 
 PURE: Final = _modules(
     "schemas/*.py",
+    "schemas/contract/*.py",
     "consumers/projection/*.py",
     "consumers/clone/plan.py",
     "consumers/clone/facts.py",

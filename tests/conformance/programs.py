@@ -1,7 +1,7 @@
-"""Stripe's own programs, at a fixed version, fetched once into the user's cache.
+"""Programs of others, at a fixed version, fetched once into the user's cache.
 
-The Stripe CLI comes from npm by the lock in `stripe_cli/`, which has its hash for Linux on x64; stripe-mock
-comes from the Go module proxy, whose checksum database vouches for the version.
+What comes from npm comes by a lock; that in `stripe_cli/` has the hash for Linux on x64. stripe-mock comes
+from the Go module proxy, whose checksum database vouches for the version.
 """
 
 import json
@@ -34,19 +34,30 @@ def stripe_cli() -> Path:
         UnavailableError: there is no npm, or no binary for this kind of machine.
         CalledProcessError: it could not be fetched.
     """
-    if shutil.which("npm") is None:
-        raise UnavailableError("the Stripe CLI comes from npm, and npm is not here")
-    lock = _LOCK / "package-lock.json"
-    folder = cache_folder() / f"stripe-cli-{sha256(lock.read_bytes()).hexdigest()[:16]}"
-    if not folder.exists():
-        with scratch_folder("fetching-", cache_folder()) as scratch:
-            fetched = scratch / "cli"
-            shutil.copytree(_LOCK, fetched)
-            _run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], fetched, {})
-            _keep(fetched, folder)
+    folder = from_npm(_LOCK, "the Stripe CLI")
     for binary in folder.glob("node_modules/@stripe/cli-*/bin/stripe"):
         return binary
     raise UnavailableError(f"npm has no Stripe CLI for this kind of machine, {platform.machine()}")
+
+
+def from_npm(lock: Path, what: str) -> Path:
+    """Give a copy of a folder with a `package-lock.json`, and the packages that this names.
+
+    Raises:
+        UnavailableError: there is no npm.
+        CalledProcessError: they could not be fetched.
+    """
+    if shutil.which("npm") is None:
+        raise UnavailableError(f"{what} comes from npm, and npm is not here")
+    hashed = sha256(b"".join(path.read_bytes() for path in sorted(lock.iterdir()))).hexdigest()[:16]
+    folder = cache_folder() / f"npm-{lock.name}-{hashed}"
+    if not folder.exists():
+        with scratch_folder("fetching-", cache_folder()) as scratch:
+            fetched = scratch / lock.name
+            shutil.copytree(lock, fetched)
+            _run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], fetched, {})
+            _keep(fetched, folder)
+    return folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,132 @@
+"""One or more examples of each message, made by the code that makes the real ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from schemas.cloudevents import Headers, Via, rfc3339, stripe_event_headers, stripe_event_key
+from schemas.records import Origin, PaymentMethodRecord, Reason, State
+from schemas.stripe_event import parse_event
+
+_WHEN: Final = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+_SNAPSHOT: Final = {
+    "id": "evt_1SnapshotExample",
+    "object": "event",
+    "account": "acct_1ConnectedExample",
+    "api_version": "2026-10-28.endive",
+    "created": int(_WHEN.timestamp()),
+    "type": "customer.updated",
+    "livemode": False,
+    "data": {"object": {"id": "cus_ConnectedExample", "object": "customer"}},
+    "request": {"id": None, "idempotency_key": None},
+}
+_THIN: Final = {
+    "id": "evt_test_ThinExample",
+    "object": "v2.core.event",
+    "type": "v1.customer.updated",
+    "livemode": False,
+    "created": "2026-01-01T12:30:00.000Z",
+    "context": None,
+    "related_object": {
+        "id": "cus_PlatformExample",
+        "type": "customer",
+        "url": "/v1/customers/cus_PlatformExample",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One record; `headers` are text, `value` is JSON."""
+
+    name: str
+    key: str
+    headers: Mapping[str, str]
+    value: Any = field(hash=False)
+
+    def to_builtins(self) -> dict[str, Any]:
+        """The record as a JSON object."""
+        return {"key": self.key, "headers": dict(self.headers), "value": self.value}
+
+
+def payment_methods() -> list[Example]:
+    """One in each state, and one that was saved on the account itself."""
+    clone = PaymentMethodRecord(
+        account="acct_1ConnectedExample",
+        origin=Origin.CLONE,
+        state=State.READY,
+        reason=None,
+        platform_customer="cus_PlatformExample",
+        platform_payment_method="pm_PlatformExample",
+        connected_customer="cus_ConnectedExample",
+        connected_payment_method="pm_ConnectedExample",
+        type="card",
+        default=True,
+        generation=1,
+        version=7,
+        livemode=False,
+        occurred_at=rfc3339(_WHEN),
+    )
+    nothing_made = {"connected_payment_method": None, "default": False}
+    return [
+        _payment_method("ready", clone),
+        _payment_method("pending", clone, state=State.PENDING, **nothing_made),
+        _payment_method(
+            "blocked", clone, state=State.BLOCKED, reason=Reason.CAPABILITY_INACTIVE, **nothing_made
+        ),
+        _payment_method("failed", clone, state=State.FAILED, reason=Reason.CARD_DECLINED, **nothing_made),
+        _payment_method(
+            "absent", clone, state=State.ABSENT, reason=Reason.DETACHED_ON_PLATFORM, default=False
+        ),
+        _payment_method(
+            "direct",
+            clone,
+            origin=Origin.DIRECT,
+            platform_customer=None,
+            platform_payment_method=None,
+            generation=None,
+        ),
+    ]
+
+
+def _payment_method(name: str, base: PaymentMethodRecord, **changes: Any) -> Example:
+    record = msgspec.structs.replace(base, **changes)
+    return Example(name, record.key, _text(record.headers(_WHEN)), msgspec.json.decode(record.to_json()))
+
+
+def stripe_events() -> list[Example]:
+    """A snapshot from a connected account, and a thin event of the platform's that was recovered."""
+    return [
+        _stripe_event("snapshot", _SNAPSHOT, "main", Via.WEBHOOK),
+        _stripe_event("thin", _THIN, None, Via.RECOVERY),
+    ]
+
+
+def _stripe_event(name: str, value: dict[str, Any], endpoint: str | None, via: Via) -> Example:
+    event = parse_event(msgspec.json.encode(value))
+    headers = stripe_event_headers(event, endpoint=endpoint, via=via)
+    return Example(name, stripe_event_key(event).decode(), _text(headers), value)
+
+
+def dead_letters() -> list[Example]:
+    """A record that no reading could make sense of."""
+    original = _stripe_event("unreadable", _SNAPSHOT, "main", Via.WEBHOOK)
+    added = {
+        "dlq-original-topic": "stripe.events",
+        "dlq-original-partition": "3",
+        "dlq-original-offset": "4711",
+        "dlq-original-timestamp": "1767270600000",
+        "dlq-consumer-group": "offshoot",
+        "dlq-error-class": "NotAStripeEventError",
+        "dlq-error-message": "the body is not JSON",
+        "dlq-attempts": "1",
+        "dlq-failed-at": rfc3339(_WHEN),
+    }
+    return [Example("unreadable", original.key, {**original.headers, **added}, original.value)]
+
+
+def _text(headers: Headers) -> dict[str, str]:
+    return {name: value.decode() for name, value in headers}
