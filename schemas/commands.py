@@ -14,9 +14,8 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from schemas.cloudevents import Headers, cloudevent_headers, rfc3339
+from schemas.cloudevents import SOURCE, Headers, cloudevent_headers, rfc3339
 
-SOURCE: Final = "/offshoot"
 _LONGEST_NAME: Final = 1024
 
 # Python's `$` lets a line end follow; JSON Schema's does not, and has no `\Z`.

@@ -82,8 +82,8 @@ def _message(message: Message, channel: Channel) -> dict[str, Any]:
         "name": message.name,
         "title": message.title,
         "contentType": "application/json",
-        "headers": json_schema(message.headers),
-        "payload": value_schema(message),
+        "headers": headers_schema(message),
+        "payload": json_schema(*message.values),
         "bindings": {
             "kafka": {"key": {"type": "string", "description": channel.key}, "bindingVersion": _KAFKA}
         },
@@ -94,6 +94,9 @@ def _message(message: Message, channel: Channel) -> dict[str, Any]:
     }
 
 
-def value_schema(message: Message) -> Schema:
-    """The schema of a message's value; that of anything where it is the original's."""
-    return json_schema(message.value) if message.value is not Any else {}
+def headers_schema(message: Message) -> Schema:
+    """The schema of a message's headers, with its own `ce_type` where that is one."""
+    schema = json_schema(message.headers)
+    if message.ce_type is not None:
+        schema["properties"]["ce_type"] = {"type": "string", "const": message.ce_type}
+    return schema

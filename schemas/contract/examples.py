@@ -2,12 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from schemas.cloudevents import Headers, Via, rfc3339, stripe_event_headers, stripe_event_key
+from schemas.commands import (
+    COMPLETED,
+    REJECTED,
+    CloneOnce,
+    CommandName,
+    CommandType,
+    GrantShare,
+    MethodMade,
+    Order,
+    Rejected,
+    RejectReason,
+    Result,
+    RevokeShare,
+    SaveDirect,
+    Share,
+    ShareSettled,
+    command_record,
+    key_of,
+    result_headers,
+)
 from schemas.records import Origin, PaymentMethodRecord, Reason, State
 from schemas.stripe_event import parse_event
 
@@ -109,6 +129,78 @@ def _stripe_event(name: str, value: dict[str, Any], endpoint: str | None, via: V
     event = parse_event(msgspec.json.encode(value))
     headers = stripe_event_headers(event, endpoint=endpoint, via=via)
     return Example(name, stripe_event_key(event).decode(), _text(headers), value)
+
+
+_ORDERS: Final[Mapping[CommandType, Mapping[str, Order]]] = {
+    CommandType.GRANT: {
+        "all": GrantShare(customer="cus_PlatformExample", account="acct_1ConnectedExample"),
+        "adopting": GrantShare(
+            customer="cus_PlatformExample",
+            account="acct_1ConnectedExample",
+            connected_customer="cus_ConnectedExample",
+            payment_methods=("pm_PlatformExample",),
+        ),
+    },
+    CommandType.REVOKE: {
+        "all": RevokeShare(customer="cus_PlatformExample", account="acct_1ConnectedExample")
+    },
+    CommandType.CLONE_ONCE: {
+        "attached": CloneOnce(payment_method="pm_PlatformExample", account="acct_1ConnectedExample"),
+        "consuming": CloneOnce(
+            payment_method="pm_UnattachedExample", account="acct_1ConnectedExample", consume=True
+        ),
+    },
+    CommandType.DIRECT_SAVE: {
+        "method": SaveDirect(
+            account="acct_1ConnectedExample",
+            customer="cus_ConnectedExample",
+            payment_method="pm_ConnectedExample",
+        ),
+        "token": SaveDirect(
+            account="acct_1ConnectedExample",
+            customer="cus_ConnectedExample",
+            token="tok_1Example",  # noqa: S106
+        ),
+    },
+}
+
+
+def command(type_: CommandType) -> list[Example]:
+    """Each way to give a command."""
+    found = []
+    for name, order in _ORDERS[type_].items():
+        key = key_of(order)
+        headers, value = command_record(
+            CommandName("/billing", "order-1", key), order, now=_WHEN, expires_at=_WHEN + timedelta(hours=1)
+        )
+        found.append(Example(name, key, _text(headers), msgspec.json.decode(value)))
+    return found
+
+
+def completed() -> list[Example]:
+    """What a share's grant, and a method that was made, come to."""
+    share = Share(customer="cus_PlatformExample", account="acct_1ConnectedExample", wanted=True)
+    return [
+        _result("share", COMPLETED, ShareSettled(share=share)),
+        _result("method", COMPLETED, MethodMade(connected_payment_method="pm_ConnectedExample")),
+    ]
+
+
+def rejected() -> list[Example]:
+    """A command that the issuer declined."""
+    why = Rejected(
+        reason=RejectReason.CARD_DECLINED,
+        message="the card was declined",
+        stripe_request_id="req_Example",
+        decline_code="lost_card",
+    )
+    return [_result("declined", REJECTED, why)]
+
+
+def _result(name: str, type_: str, value: Result) -> Example:
+    command_ = CommandName("/billing", "order-1", "acct_1ConnectedExample:cus_PlatformExample")
+    headers = result_headers(command_, type_, _WHEN)
+    return Example(name, command_.key, _text(headers), msgspec.json.decode(msgspec.json.encode(value)))
 
 
 def dead_letters() -> list[Example]:

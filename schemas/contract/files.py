@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.contract.asyncapi import asyncapi, value_schema
+from schemas.contract.asyncapi import asyncapi, headers_schema
 from schemas.contract.json_schema import document, json_schema
 from schemas.contract.messages import CHANNELS, MAJOR, Message
 
@@ -21,8 +21,8 @@ def published_files() -> dict[str, bytes]:
 
 def _files(message: Message) -> Iterator[tuple[str, Any]]:
     name = message.name
-    yield f"{name}.schema.json", document(value_schema(message), name, message.title, MAJOR)
-    headers = document(json_schema(message.headers), f"{name}.headers", f"{message.title}: headers", MAJOR)
+    yield f"{name}.schema.json", document(json_schema(*message.values), name, message.title, MAJOR)
+    headers = document(headers_schema(message), f"{name}.headers", f"{message.title}: headers", MAJOR)
     yield f"{name}.headers.schema.json", headers
     for example in message.examples():
         yield f"examples/{name}.{example.name}.json", example.to_builtins()

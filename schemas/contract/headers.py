@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from schemas.cloudevents import Via
+from schemas.commands import CommandType
 from schemas.stripe_event import PayloadKind
 
 _Moment = Meta(description="When it happened, RFC 3339.", extra_json_schema={"format": "date-time"})
@@ -82,6 +83,41 @@ class StripeEventHeaders(CloudEventHeaders, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     ce_via: Annotated[Via, Meta(description="How it came: posted by Stripe, or listed by Offshoot.")]
+
+
+class CommandHeaders(Struct, frozen=True, kw_only=True):
+    """The headers of a command, as its producer writes them."""
+
+    ce_specversion: Literal["1.0"]
+    ce_id: Annotated[
+        str,
+        Meta(description="With `ce_source`, names the command: the same name again gets the same result."),
+    ]
+    ce_source: Annotated[str, Meta(description="Who asks, as a URI reference: `/billing`.")]
+    ce_type: CommandType
+    ce_time: Annotated[str, _Moment] | UnsetType = UNSET
+    ce_expirytime: (
+        Annotated[
+            str,
+            Meta(
+                description="Nothing is begun from then on, RFC 3339.",
+                extra_json_schema={"format": "date-time"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    ce_partitionkey: Annotated[str, _PARTITION_KEY] | UnsetType = UNSET
+    content_type: Literal["application/json"] | UnsetType = field(name="content-type", default=UNSET)
+
+
+class CommandResultHeaders(CloudEventHeaders, frozen=True, kw_only=True):
+    """The headers of what became of a command."""
+
+    ce_type: str
+    ce_source: Literal["/offshoot"]
+    ce_subject: Annotated[str, Meta(description="The record's key, which is the command's.")]
+    ce_time: Annotated[str, _Moment]
+    ce_commandid: Annotated[str, Meta(description="The `ce_id` of the command.")]
 
 
 class DeadLetterHeaders(Struct, frozen=True, kw_only=True):

@@ -10,22 +10,30 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.commands import RejectReason
 from schemas.records import Reason
 
 Schema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REF: Final = "#/"
-_GROWING: Final[frozenset[type]] = frozenset({Reason})
+_GROWING: Final[frozenset[type]] = frozenset({Reason, RejectReason})
 """The lists of words to which more may be added without a new major version."""
 
 
-def json_schema(type_: type, *, growing: frozenset[type] = _GROWING) -> Schema:
-    """Give the schema of a type, without references and without `$schema`."""
-    (schema,), components = msgspec.json.schema_components([type_], ref_template=f"{_REF}{{name}}")
-    opened = {enum.__name__ for enum in growing}
-    made: Schema = _inline(schema, {name: _told(name, each, opened) for name, each in components.items()})
-    return made
+def json_schema(*types: type) -> Schema:
+    """Give the schema of a type, or of any of some, without references; where none is named, of anything."""
+    schemas, components = msgspec.json.schema_components(types, ref_template=f"{_REF}{{name}}")
+    opened = {enum.__name__ for enum in _GROWING}
+    told = {name: _told(name, each, opened) for name, each in components.items()}
+    made: list[Schema] = [_inline(schema, told) for schema in schemas]
+    match made:
+        case []:
+            return {}
+        case [one]:
+            return one
+        case _:
+            return {"anyOf": made}
 
 
 def document(schema: Schema, name: str, title: str, version: int) -> Schema:

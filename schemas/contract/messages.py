@@ -2,15 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from functools import partial
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from schemas import topics
+from schemas.commands import COMPLETED, ORDERS, REJECTED, CommandType, MethodMade, Rejected, ShareSettled
 from schemas.contract import examples
 from schemas.contract.examples import Example
-from schemas.contract.headers import DeadLetterHeaders, PaymentMethodHeaders, StripeEventHeaders
+from schemas.contract.headers import (
+    CommandHeaders,
+    CommandResultHeaders,
+    DeadLetterHeaders,
+    PaymentMethodHeaders,
+    StripeEventHeaders,
+)
 from schemas.records import PaymentMethodRecord
 from schemas.topics import Topic
 
@@ -38,10 +46,12 @@ class Message:
 
     name: str
     title: str
-    value: Any
-    """The type of the value; `Any` where it is whatever it was elsewhere."""
+    values: tuple[type, ...]
+    """The types that the value may be of; none where it is whatever it was elsewhere."""
     headers: type
     examples: Callable[[], list[Example]]
+    ce_type: str | None = None
+    """What its `ce_type` always is, where that is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,10 @@ class Channel:
     direction: Literal["send", "receive"] = "send"
 
 
+def _name(type_: CommandType) -> str:
+    return type_.removeprefix("offshoot.").replace(".", "-")
+
+
 CHANNELS: Final = (
     Channel(
         topics.PAYMENT_METHODS,
@@ -67,9 +81,50 @@ CHANNELS: Final = (
             Message(
                 "payment-method",
                 "A method on an account",
-                PaymentMethodRecord,
+                (PaymentMethodRecord,),
                 PaymentMethodHeaders,
                 examples.payment_methods,
+            ),
+        ),
+    ),
+    Channel(
+        topics.COMMANDS,
+        "{account}:{customer or payment method id}",
+        "What other services ask for. One result follows for each command, perhaps repeated, whatever is "
+        "redelivered; a second command under a used name gets the first one's result.",
+        tuple(
+            Message(
+                _name(type_), title, (ORDERS[type_],), CommandHeaders, partial(examples.command, type_), type_
+            )
+            for type_, title in (
+                (CommandType.GRANT, "Share a customer with an account"),
+                (CommandType.REVOKE, "Share a customer no more"),
+                (CommandType.CLONE_ONCE, "Clone a method for one charge"),
+                (CommandType.DIRECT_SAVE, "Save a method made on the account"),
+            )
+        ),
+        "receive",
+    ),
+    Channel(
+        topics.COMMAND_RESULTS,
+        "as the command",
+        "What became of each command.",
+        (
+            Message(
+                "command-completed",
+                "A command was carried out",
+                (ShareSettled, MethodMade),
+                CommandResultHeaders,
+                examples.completed,
+                COMPLETED,
+            ),
+            Message(
+                "command-rejected",
+                "A command was not carried out, and is not going to be",
+                (Rejected,),
+                CommandResultHeaders,
+                examples.rejected,
+                REJECTED,
             ),
         ),
     ),
@@ -82,7 +137,7 @@ CHANNELS: Final = (
             Message(
                 "stripe-event",
                 "An event of Stripe's",
-                StripeEventValue,
+                (StripeEventValue,),
                 StripeEventHeaders,
                 examples.stripe_events,
             ),
@@ -96,7 +151,7 @@ CHANNELS: Final = (
             Message(
                 "dead-letter",
                 "A record that was set aside",
-                Any,
+                (),
                 DeadLetterHeaders,
                 examples.dead_letters,
             ),
