@@ -103,6 +103,11 @@ class _Work:
             api_base=settings.stripe_api_base,
             timeout_s=settings.stripe_timeout_s,
         )
+        self._limiter = Limiter(
+            self._database,
+            per_second=settings.stripe_requests_per_second,
+            bulk_per_second=settings.stripe_bulk_requests_per_second,
+        )
         self._watch = KeyWatch(self._stripe, self._metrics)
         self._schema = SchemaWatch(self._database)
         self._reading = Reading(
@@ -130,6 +135,7 @@ class _Work:
             self._health.add_readiness("postgres", self._schema.health)
             self._start_lanes(supervisor, stop)
             await stop.wait()
+            self._limiter.close()
             end = time.monotonic() + settings.shutdown_grace_s
             await supervisor.shut_down(max(0.0, settings.shutdown_grace_s - 2 * _LAST_S))
             await asyncio.gather(self._database.close(_LAST_S), self._stripe.close())
@@ -171,8 +177,7 @@ class _Work:
             await lane.run(stop)
 
     def _make_calls(self) -> StripeCalls:
-        limiter = Limiter(self._database, name="stripe", per_second=self._settings.stripe_requests_per_second)
-        return StripeCalls(self._stripe, limiter, self._watch, self._metrics)
+        return StripeCalls(self._stripe, self._limiter, self._watch, self._metrics)
 
     def _make_refresh(self, calls: StripeCalls) -> RefreshLane:
         return RefreshLane(
@@ -201,7 +206,8 @@ class _Work:
             clones_per_card_per_hour=self._settings.clones_per_card_per_hour,
             detach_brake=self._settings.detach_brake,
         )
-        await CloneLane(self._database, self._shares, tools, self._watch, self._metrics).run(stop)
+        lane = CloneLane(self._database, tools, self._limiter, self._watch, self._metrics)
+        await lane.run(stop)
 
     async def _installation(self, stop: asyncio.Event) -> str | None:
         while await self._schema.ready(stop):

@@ -1,18 +1,4 @@
-"""The only module that speaks to Stripe: the official SDK's calls and errors, in Offshoot's words.
-
-The errors say what happens next:
-
-    StripeError
-    ├── KeyRefusedError          401: stop every call until the key works again
-    ├── AccountInvalidError      403 account_invalid: the account, or the access to it, is in doubt
-    ├── PermissionMissingError   any other 403: stop that kind of call
-    ├── NotExecutedError         429, 409: nothing happened, repeat the same later
-    ├── OutcomeUnknownError      timeout, cut, 5xx: repeat the same, under the same key
-    └── RefusedError             a definite no: repeating the same is useless
-
-By status, type and code (https://docs.stripe.com/error-low-level); no message of Stripe's leaves this
-module, since it may name a key or a person.
-"""
+"""The only module that speaks to Stripe: the official SDK's calls, and its errors as `stripe_errors`."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping
@@ -21,61 +7,29 @@ from typing import Any, cast
 
 import stripe
 
+from consumers.stripe_errors import (
+    AccountInvalidError,
+    Answer,
+    KeyRefusedError,
+    NotExecutedError,
+    OutcomeUnknownError,
+    PermissionMissingError,
+    RefusedError,
+    StripeError,
+    error_of,
+)
 
-class StripeError(Exception):
-    """A call to Stripe did not go well; `request_id` is Stripe's, where it gave one."""
-
-    def __init__(self, summary: str, request_id: str | None = None) -> None:
-        super().__init__(summary)
-        self.request_id = request_id
-
-
-class KeyRefusedError(StripeError):
-    """401: Stripe does not accept the API key."""
-
-
-class AccountInvalidError(StripeError):
-    """403 `account_invalid`: no access to the account, or it does not exist."""
-
-
-class PermissionMissingError(StripeError):
-    """403 of another kind: the key may not do this."""
-
-
-class NotExecutedError(StripeError):
-    """429 or 409: Stripe did not begin; the same request may be repeated."""
-
-
-class OutcomeUnknownError(StripeError):
-    """No answer, or a 5xx: it may have happened. `stored`: Stripe repeats this very answer for the key."""
-
-    def __init__(self, summary: str, request_id: str | None = None, *, stored: bool = False) -> None:
-        super().__init__(summary, request_id)
-        self.stored = stored
-
-
-class RefusedError(StripeError):
-    """Any other 4xx: a definite no."""
-
-    def __init__(
-        self,
-        summary: str,
-        request_id: str | None,
-        *,
-        status: int,
-        code: str | None,
-        param: str | None = None,
-        decline_code: str | None,
-        consumed: bool,
-        not_attached: bool = False,
-    ) -> None:
-        super().__init__(summary, request_id)
-        self.status = status
-        self.code = code
-        self.param = param
-        self.decline_code = decline_code
-        self.consumed = consumed
-        self.not_attached = not_attached
+__all__ = [
+    "AccountInvalidError",
+    "KeyRefusedError",
+    "NotExecutedError",
+    "OutcomeUnknownError",
+    "PermissionMissingError",
+    "RefusedError",
+    "Reply",
+    "StripeError",
+    "StripeGateway",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +138,12 @@ class StripeGateway:
         """Make one cheap call, which fails with `KeyRefusedError` if the key is not accepted."""
         await self._reply(self._client.v1.accounts.list_async({"limit": 1}))
 
+    async def check_access(self) -> None:
+        """Read one connected account that Stripe lists: fails if the key does not reach accounts."""
+        listed = await self.list_accounts(limit=1)
+        for account in listed.object["data"]:
+            await self.read_account(account["id"])
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close_async()  # type: ignore[no-untyped-call]
@@ -195,7 +155,7 @@ class StripeGateway:
         except TimeoutError as error:
             raise OutcomeUnknownError("timeout") from error
         except stripe.StripeError as error:
-            raise _translated(error) from error
+            raise error_of(_answer(error)) from error
         response = answer.last_response
         return Reply(answer.to_dict(), response.request_id if response is not None else None)
 
@@ -204,36 +164,18 @@ def _on(account: str | None) -> stripe.RequestOptions:
     return {"stripe_account": account} if account else {}
 
 
-def _translated(error: stripe.StripeError) -> StripeError:  # noqa: PLR0911 -- a row for each class
-    # The SDK leaves `code` out of some classes, while `error.error.code` has it.
-    code = error.code or (error.error.code if error.error is not None else None)
-    status, request_id = error.http_status, error.request_id
-    summary = f"{status} {code or type(error).__name__}"
-    if status is None:
-        return OutcomeUnknownError(type(error).__name__)
-    if status in (409, 429):
-        return NotExecutedError(summary, request_id)
-    if status >= 500:  # noqa: PLR2004 -- HTTP's own numbers, here and below
-        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-        stored = headers.get("idempotent-replayed") == "true"
-        return OutcomeUnknownError(summary, request_id, stored=stored)
-    if status < 400 or error.error is None:  # noqa: PLR2004
-        # Cut short, or not Stripe's: a proxy's page says nothing of what Stripe did.
-        return OutcomeUnknownError(summary, request_id)
-    if status == 401:  # noqa: PLR2004
-        return KeyRefusedError(summary, request_id)
-    if status == 403:  # noqa: PLR2004
-        kind = AccountInvalidError if code == "account_invalid" else PermissionMissingError
-        return kind(summary, request_id)
-    details = error.error
-    return RefusedError(
-        summary,
-        request_id,
-        status=status,
-        code=code,
-        param=details.param,
-        decline_code=details.decline_code,
-        # Stripe gives these two no code (STRIPE.md 1.4 and 1.6), so that only the message tells.
-        consumed="previously used" in (error.user_message or ""),
-        not_attached="not attached to a customer" in (error.user_message or ""),
+def _answer(error: stripe.StripeError) -> Answer:
+    said = error.error
+    return Answer(
+        name=type(error).__name__,
+        status=error.http_status,
+        is_stripes=said is not None,
+        kind=said.type if said is not None else None,
+        # The SDK leaves `code` out of some classes, while `error.error.code` has it.
+        code=error.code or (said.code if said is not None else None),
+        param=said.param if said is not None else None,
+        decline_code=said.decline_code if said is not None else None,
+        message=error.user_message or "",
+        headers={name.lower(): value for name, value in (error.headers or {}).items()},
+        request_id=error.request_id,
     )

@@ -32,15 +32,16 @@ from consumers.clone.tools import Later, Tools
 from consumers.store.recording import Recording
 from consumers.store.shares import Lease, LeaseLostError
 from consumers.stripe_calls import Call
-from consumers.stripe_gateway import (
+from consumers.stripe_errors import (
     AccountInvalidError,
     KeyRefusedError,
     OutcomeUnknownError,
     PermissionMissingError,
     RefusedError,
-    Reply,
+    StoppedError,
     StripeError,
 )
+from consumers.stripe_gateway import Reply
 from schemas.records import Reason, State
 from service.runtime.logging import get_logger
 
@@ -61,9 +62,11 @@ class Ending(StrEnum):
 class ShareWorker:
     """Works on one leased share."""
 
-    def __init__(self, tools: Tools, lease: Lease) -> None:
+    def __init__(self, tools: Tools, lease: Lease, *, has_turn: bool = False) -> None:
+        """Args: what to work with, the lease, and whether the turn of the first call is taken already."""
         self._tools = tools
         self._lease = lease
+        self.has_turn = has_turn
         self._made_calls = 0
         self._log = get_logger().bind(share=lease.share_id, lease_token=lease.token)
         self._outcomes = Outcomes(tools, lease, self._call, self._log)
@@ -95,7 +98,7 @@ class ShareWorker:
                 return await self._rest(share, Rest())
             try:
                 await self._do(share, action)
-            except KeyRefusedError:
+            except (KeyRefusedError, StoppedError):
                 return await self._release()
             except Later as later:
                 return await self._postpone(share, later)
@@ -142,10 +145,8 @@ class ShareWorker:
 
     async def _do(self, share: ShareFacts, action: Deed) -> None:
         match action:
-            case Write(method=method):
-                intent = await self._open_intent(share, action)
-                if intent is not None:
-                    await self._send(share, _planned(method), intent)
+            case Write():
+                await self._begin(share, action)
             case Repeat(method=method, intent=intent):
                 await self._send(share, method, intent)
             case Abandon():
@@ -164,6 +165,13 @@ class ShareWorker:
                 await self._outcomes.announce(share, method, state, reason)
             case _:
                 assert_never(action)
+
+    async def _begin(self, share: ShareFacts, write: Write) -> None:
+        if self._tools.calls.forbids(write.step):
+            raise Later(f"{write.step}: not permitted", FORBIDDEN_DELAY_S, counts=False)
+        intent = await self._open_intent(share, write)
+        if intent is not None:
+            await self._send(share, _planned(write.method), intent)
 
     async def _open_intent(self, share: ShareFacts, write: Write) -> Intent | None:
         """Record a write before it is sent; None where it has to wait after all."""
@@ -249,17 +257,24 @@ class ShareWorker:
     async def _call(self, name: str, share: ShareFacts, call: Call) -> Reply:
         """Make one call in its turn; what did not go well, and is no refusal, means later."""
         self._made_calls += 1
+        has_turn, self.has_turn = self.has_turn, False
         try:
-            return await self._tools.calls.make(name, call, self._renew)
-        except (RefusedError, KeyRefusedError):
+            return await self._tools.calls.make(
+                name,
+                call,
+                self._renew,
+                account=share.account.id,
+                priority=self._lease.priority,
+                has_turn=has_turn,
+            )
+        except (RefusedError, KeyRefusedError, StoppedError):
             raise
         except AccountInvalidError as error:
             # Only a reading of the account says what it means.
             await self._tools.projections.want_account(share.account.id)
             raise Later(str(error)) from error
         except PermissionMissingError as error:
-            self._log.error("stripe.permission_missing", call=name, request_id=error.request_id)
-            raise Later(str(error), FORBIDDEN_DELAY_S, counts=False) from error
+            raise Later(f"{name}: {error}", FORBIDDEN_DELAY_S, counts=False) from error
         except OutcomeUnknownError as error:
             if error.stored:
                 async with self._tools.shares.fenced(self._lease) as recording:

@@ -12,6 +12,10 @@ MOST_IN_ALL: Final = 5_000
 """Shares that one transaction marks, so that none grows long."""
 
 
+FEW: Final = 100
+"""Shares of one customer or account that may go before bulk work: more of them are bulk work themselves."""
+
+
 class Priority(IntEnum):
     """Of a due share, as it stands in `share.priority`."""
 
@@ -36,18 +40,26 @@ class Subject:
     id: str
 
 
-def at_once(weights: Mapping[Subject, int], already: int = 0) -> set[Subject]:
+def at_once(weights: Mapping[Subject, int], already: int = 0) -> dict[Subject, Priority]:
     """Choose those whose shares are marked at once: the lightest first, as many as the transaction bears.
 
     Args:
         weights: how many shares each has.
         already: shares that are marked in the transaction anyhow.
+
+    Returns:
+        The chosen, and how urgent the shares of each are.
     """
-    chosen: set[Subject] = set()
+    chosen: dict[Subject, Priority] = {}
     total = already
     for subject, weight in sorted(weights.items(), key=lambda each: (each[1], each[0].kind, each[0].id)):
         total += weight
         if weight > MOST_AT_ONCE or total > MOST_IN_ALL:
             break
-        chosen.add(subject)
+        chosen[subject] = priority_of(weight)
     return chosen
+
+
+def priority_of(shares: int) -> Priority:
+    """Say how urgent the shares are that something changed for, by how many they are."""
+    return Priority.URGENT if shares <= FEW else Priority.BULK

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from consumers.projection.spread import MOST_AT_ONCE, Fanout, Priority
+from consumers.projection.spread import MOST_AT_ONCE, Fanout, Priority, priority_of
 from consumers.store.database import Connection, Database, load_queries
 from consumers.store.marking import Marking
 
@@ -35,8 +35,9 @@ class FanoutStore:
             else:
                 await self._queries.move_fanout(connection, id=held["id"], position=position)
             # Few after all: what was too much beside others is not held back behind bulk work.
-            few = held["position"] == "" and len(subjects) < self._chunk
-            touched = await self._do(connection, held, subjects, Priority.URGENT if few else Priority.BULK)
+            all_of_it = held["position"] == "" and len(subjects) < self._chunk
+            priority = priority_of(len(subjects)) if all_of_it else Priority.BULK
+            touched = await self._do(connection, held, subjects, priority)
             if touched:
                 await self._marks.announce_due(connection)
             return touched

@@ -1,8 +1,8 @@
 """Making due the shares that a change matters to: few of them at once, many in chunks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from consumers.projection.seen import ConnectedCustomerSeen
 from consumers.projection.spread import MOST_AT_ONCE, Fanout, Priority, Subject, at_once
@@ -53,12 +53,16 @@ class Marking:
         await self._hold(connection, changed)
         few = await self._few(connection, changed)
         shares = await self._lock(connection, few, changed)
-        shares |= await self._apply_connected_customers(connection, changed)
+        shares.update(
+            dict.fromkeys(await self._apply_connected_customers(connection, changed), Priority.URGENT)
+        )
         granted = await self._grant(connection, few, changed)
-        if only_marked := shares - granted:
-            await self._queries.mark_shares(connection, ids=sorted(only_marked), priority=Priority.URGENT)
+        for priority in Priority:
+            ids = sorted(id_ for id_, of in shares.items() if of is priority and id_ not in granted)
+            if ids:
+                await self._queries.mark_shares(connection, ids=ids, priority=priority)
         await self._put_off(connection, few, changed)
-        if due := shares | granted:
+        if due := granted.union(shares):
             await self._queries.announce_due(connection)
         return len(due)
 
@@ -69,10 +73,10 @@ class Marking:
         elif changed.turned:
             await self._queries.hold_joined(connection)
 
-    async def _few(self, connection: Connection, changed: Changed) -> set[Subject]:
+    async def _few(self, connection: Connection, changed: Changed) -> dict[Subject, Priority]:
         """Choose the customers and accounts whose shares are looked at in this transaction."""
         if not changed.customers and not changed.accounts:
-            return set()
+            return {}
         weights = self._queries.weigh(
             connection,
             customers=sorted(changed.customers),
@@ -84,7 +88,9 @@ class Marking:
             {Subject(row["kind"], row["id"]): row["shares"] async for row in weights}, len(changed.shares)
         )
 
-    async def _lock(self, connection: Connection, few: set[Subject], changed: Changed) -> set[int]:
+    async def _lock(
+        self, connection: Connection, few: Mapping[Subject, Priority], changed: Changed
+    ) -> dict[int, Priority]:
         """Lock every share that this transaction will touch; return those that are due by it."""
         rows = self._queries.lock_shares(
             connection,
@@ -93,7 +99,7 @@ class Marking:
             ids=sorted(changed.shares),
             others=await self._of_connected_customers(connection, changed),
         )
-        return {row["id"] async for row in rows if row["due"]}
+        return {row["id"]: _priority(row, few, changed) async for row in rows if row["due"]}
 
     async def _of_connected_customers(self, connection: Connection, changed: Changed) -> list[int]:
         if not changed.connected_customers:
@@ -113,14 +119,21 @@ class Marking:
         )
         return {row["id"] async for row in rows}
 
-    async def _grant(self, connection: Connection, few: set[Subject], changed: Changed) -> set[int]:
+    async def _grant(
+        self, connection: Connection, few: Mapping[Subject, Priority], changed: Changed
+    ) -> set[int]:
         """Make the shares of the few follow what their customers say; return those that changed."""
         granting = [customer for customer in _of(few, "customer") if customer in changed.granting]
         if not granting:
             return set()
-        pairs = self._queries.ungranted_pairs(connection, customers=granting, turned=sorted(changed.turned))
-        found = [(row["customer_id"], row["account_id"]) async for row in pairs]
-        return await self.grant(connection, found, Priority.URGENT) if found else set()
+        rows = self._queries.ungranted_pairs(connection, customers=granting, turned=sorted(changed.turned))
+        pairs = [(row["customer_id"], row["account_id"]) async for row in rows]
+        granted: set[int] = set()
+        for priority in Priority:
+            some = [pair for pair in pairs if few[Subject("customer", pair[0])] is priority]
+            if some:
+                granted |= await self.grant(connection, some, priority)
+        return granted
 
     async def grant(
         self, connection: Connection, pairs: Sequence[tuple[str, str]], priority: Priority
@@ -134,7 +147,7 @@ class Marking:
         )
         return {row["id"] async for row in rows}
 
-    async def _put_off(self, connection: Connection, few: set[Subject], changed: Changed) -> None:
+    async def _put_off(self, connection: Connection, few: Iterable[Subject], changed: Changed) -> None:
         """Leave to chunks what is too many for this transaction, and what a new account is to be given."""
         wide = {
             customer: Fanout.GRANT_CUSTOMER if customer in changed.granting else Fanout.MARK_CUSTOMER
@@ -152,5 +165,13 @@ class Marking:
             await self._fanout.announce_fanout(connection)
 
 
-def _of(subjects: set[Subject], kind: str) -> list[str]:
+def _priority(share: Any, few: Mapping[Subject, Priority], changed: Changed) -> Priority:
+    """The most urgent of what it is due for."""
+    if share["id"] in changed.shares:
+        return Priority.URGENT
+    of = (Subject("customer", share["customer_id"]), Subject("account", share["account_id"]))
+    return min(few.get(subject, Priority.BULK) for subject in of)
+
+
+def _of(subjects: Iterable[Subject], kind: str) -> list[str]:
     return sorted(subject.id for subject in subjects if subject.kind == kind)

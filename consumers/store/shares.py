@@ -21,6 +21,7 @@ from consumers.clone.facts import (
     Step,
     Superseded,
 )
+from consumers.projection.spread import Priority
 from consumers.store.database import Database, load_queries
 from consumers.store.outbox import Outbox
 from consumers.store.recording import Recording
@@ -28,6 +29,9 @@ from schemas.records import Reason, State
 
 CHANNEL_DUE: Final = "offshoot_due"
 """Notified when shares became due."""
+
+IN_FLIGHT_PER_ACCOUNT: Final = 4
+"""Shares of one account that are in work at a time, each with one call out at most."""
 
 
 class LeaseLostError(Exception):
@@ -41,6 +45,7 @@ class Lease:
     share_id: int
     token: int
     taken_over: bool = False
+    priority: Priority = Priority.URGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +71,32 @@ class ShareStore:
         async with self._database.connection() as connection:
             return str(await self._queries.installation(connection))
 
-    async def claim(self, limit: int) -> list[Lease]:
-        """Lease up to `limit` due shares, urgent and longest due first."""
-        async with self._database.connection() as connection:
-            rows = self._queries.claim_due_shares(connection, limit=limit, lease=self._lease)
-            return [Lease(row["id"], row["lease_token"], row["taken_over"]) async for row in rows]
+    async def claim(self, limit: int, *, most_bulk: int | None = None, oldest: int = 0) -> list[Lease]:
+        """Lease up to `limit` due shares: urgent before bulk, and of each the longest due first.
+
+        Args:
+            limit: how many.
+            most_bulk: how many of them may be bulk work; None: all.
+            oldest: how many of them go to the longest due, urgent or not, so that nothing waits for ever.
+        """
+        bulk = limit if most_bulk is None else most_bulk
+        async with self._database.transaction() as connection:
+            await self._queries.claim_in_turn(connection)
+            rows = self._queries.claim_due_shares(
+                connection,
+                limit=limit,
+                most_bulk=bulk,
+                oldest=min(oldest, bulk),
+                per_account=IN_FLIGHT_PER_ACCOUNT,
+                lease=self._lease,
+            )
+            return [
+                Lease(row["id"], row["lease_token"], row["taken_over"], Priority(row["priority"]))
+                async for row in rows
+            ]
 
     async def next_due_s(self) -> float | None:
-        """Give the seconds until the next share is due, negative if it is; None when none waits."""
+        """Give the seconds until the next share can be claimed, 0 if one is due; None when none waits."""
         async with self._database.connection() as connection:
             seconds: float | None = await self._queries.next_due(connection)
             return seconds

@@ -116,6 +116,12 @@ class Metrics:
             "1 while Stripe accepts the API key, 0 while every call waits for it.",
             registry=self.registry,
         )
+        self.stripe_permission_missing = Gauge(
+            "offshoot_stripe_permission_missing",
+            "1 while Stripe forbids this kind of call to the API key.",
+            ("call",),
+            registry=self.registry,
+        )
         self.records_relayed = Counter(
             "offshoot_records_relayed",
             "Records published from the outbox.",

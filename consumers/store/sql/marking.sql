@@ -25,7 +25,7 @@ FROM unnest(:accounts::text[]) AS a (id);
 -- name: lock_shares(customers, accounts, ids, others)
 -- In id order, so that two that touch the same shares wait for each other instead of deadlocking. Due are those of these
 -- customers and accounts and the ids; :others are only locked.
-SELECT id, (customer_id = ANY (:customers::text[]) OR account_id = ANY (:accounts::text[]) OR id = ANY (:ids::bigint[])) AS due
+SELECT id, customer_id, account_id, (customer_id = ANY (:customers::text[]) OR account_id = ANY (:accounts::text[]) OR id = ANY (:ids::bigint[])) AS due
 FROM offshoot.share
 WHERE customer_id = ANY (:customers::text[]) OR account_id = ANY (:accounts::text[])
     OR id = ANY (:ids::bigint[] || :others::bigint[])

@@ -1,17 +1,47 @@
--- name: claim_due_shares(limit, lease)
--- Lease up to :limit due shares to this worker, urgent and longest due first. A share that another worker
--- holds is passed over, unless its lease has run out.
-WITH due AS (
-    SELECT id FROM offshoot.share
-    WHERE due_at <= now() AND (lease_end IS NULL OR lease_end <= now())
-    ORDER BY priority, due_at
-    LIMIT :limit
-    FOR NO KEY UPDATE SKIP LOCKED
+-- name: claim_in_turn()!
+-- Claims follow each other, so that each sees what the one before took of an account. Held to the transaction's end.
+SELECT pg_advisory_xact_lock(hashtextextended('offshoot.claim', 0));
+
+-- name: claim_due_shares(limit, most_bulk, oldest, per_account, lease)
+-- Lease up to :limit due shares to this worker: :oldest to the longest due, then urgent, then bulk. A share that another
+-- worker holds is passed over, unless its lease has run out; so are accounts with :per_account in work, and those that
+-- Stripe wants slower.
+WITH held AS MATERIALIZED (
+    SELECT account_id, count(*) AS in_flight FROM offshoot.share WHERE leased AND lease_end > now() GROUP BY account_id
+), closed AS MATERIALIZED (
+    SELECT account_id FROM held WHERE in_flight >= :per_account::int
+    UNION SELECT id FROM offshoot.account WHERE paused_until > now()
+), longest AS (
+    SELECT id, account_id, priority, due_at, 0 AS rank FROM offshoot.share
+    WHERE due_at <= now() AND (NOT leased OR lease_end <= now()) AND account_id NOT IN (SELECT account_id FROM closed)
+    ORDER BY due_at LIMIT :oldest FOR NO KEY UPDATE SKIP LOCKED
+), urgent AS (
+    SELECT id, account_id, priority, due_at, 1 AS rank FROM offshoot.share
+    WHERE priority = 0 AND due_at <= now() AND (NOT leased OR lease_end <= now())
+        AND account_id NOT IN (SELECT account_id FROM closed)
+    ORDER BY due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+), bulk AS (
+    SELECT id, account_id, priority, due_at, 2 AS rank FROM offshoot.share
+    WHERE priority = 1 AND due_at <= now() AND (NOT leased OR lease_end <= now())
+        AND account_id NOT IN (SELECT account_id FROM closed)
+    ORDER BY due_at LIMIT :most_bulk FOR NO KEY UPDATE SKIP LOCKED
+), found AS (
+    SELECT DISTINCT ON (id) * FROM (
+        SELECT * FROM longest UNION ALL SELECT * FROM urgent UNION ALL SELECT * FROM bulk
+    ) AS each ORDER BY id, rank
+), counted AS (
+    SELECT f.id, f.priority, f.rank, f.due_at,
+        coalesce(h.in_flight, 0) + row_number() OVER (PARTITION BY f.account_id ORDER BY f.rank, f.due_at, f.id) AS of_account,
+        row_number() OVER (PARTITION BY f.priority ORDER BY f.rank, f.due_at, f.id) AS of_priority
+    FROM found AS f LEFT JOIN held AS h USING (account_id)
+), chosen AS (
+    SELECT id FROM counted WHERE of_account <= :per_account::int AND (priority = 0 OR of_priority <= :most_bulk)
+    ORDER BY rank, due_at, id LIMIT :limit
 )
 UPDATE offshoot.share AS s
 SET lease_token = s.lease_token + 1, lease_end = now() + :lease::interval
-FROM due WHERE s.id = due.id
-RETURNING s.id, s.lease_token, old.lease_end IS NOT NULL AS taken_over;
+FROM chosen AS c WHERE s.id = c.id
+RETURNING s.id, s.lease_token, s.priority, old.lease_end IS NOT NULL AS taken_over;
 
 -- name: load_share(share_id, lease_token)^
 -- What the decision needs of the share, its account and its customer. Loaded before the methods and the
@@ -316,9 +346,12 @@ WHERE id = :share_id AND lease_token = :lease_token;
 UPDATE offshoot.share SET lease_end = NULL WHERE id = :share_id AND lease_token = :lease_token;
 
 -- name: next_due()$
--- Seconds until the next share that nobody holds is due; null when none is waiting.
-SELECT extract(epoch FROM min(greatest(due_at, coalesce(lease_end, due_at))) - now())::float8
-FROM offshoot.share WHERE due_at IS NOT NULL;
+-- Seconds until the next share can be claimed: 0 where one that nobody holds is due; null when none waits.
+SELECT extract(epoch FROM min(at) - now())::float8 FROM (
+    (SELECT now() AS at FROM offshoot.share WHERE due_at <= now() AND NOT leased ORDER BY due_at LIMIT 1)
+    UNION ALL (SELECT due_at FROM offshoot.share WHERE due_at > now() ORDER BY due_at LIMIT 1)
+    UNION ALL SELECT min(greatest(due_at, lease_end)) FROM offshoot.share WHERE leased AND due_at IS NOT NULL
+) AS waiting;
 
 -- name: installation()$
 -- The id that every idempotency key names.

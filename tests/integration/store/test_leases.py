@@ -63,7 +63,7 @@ async def _account(world: World, lease: Lease) -> str:
 
 
 async def test_two_workers_at_once_never_claim_the_same(world: World) -> None:
-    await world.see(*[customer(1, "acct_1", name=f"cus_{n}") for n in range(40)])
+    await world.see(*[customer(1, f"acct_{n}", name=f"cus_{n}") for n in range(40)])
 
     claims = await asyncio.gather(*[world.shares.claim(5) for _ in range(8)])
 
@@ -299,7 +299,7 @@ async def test_a_released_share_is_as_it_was(world: World) -> None:
 
     await world.shares.release(lease)
 
-    assert await world.share() == {**before, "lease_end": None}
+    assert await world.share() == {**before, "lease_end": None, "leased": False}
     assert await world.shares.claim(10) == [Lease(lease.share_id, lease.token + 1, taken_over=False)]
 
 

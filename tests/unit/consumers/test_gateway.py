@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from consumers.stripe_gateway import (
+from consumers.stripe_errors import (
     AccountInvalidError,
     KeyRefusedError,
     NotExecutedError,
     OutcomeUnknownError,
     PermissionMissingError,
+    RateLimitedError,
     RefusedError,
-    Reply,
     StripeError,
-    StripeGateway,
 )
+from consumers.stripe_gateway import Reply, StripeGateway
 from tests.unit.consumers.answering import Answering, Trouble, answering
 
 # The SDK's own, at every write; as an error it would look like a lost connection.
@@ -66,9 +66,9 @@ INVALID = "invalid_request_error"
             PermissionMissingError,
             "403 more_permissions_required",
         ),
-        ((429, _error(INVALID, "rate_limit")), NotExecutedError, "429 rate_limit"),
+        ((429, _error(INVALID, "rate_limit")), RateLimitedError, "429 rate_limit"),
         ((429, _error(INVALID, "lock_timeout")), NotExecutedError, "429 lock_timeout"),
-        ((429, _error(INVALID)), NotExecutedError, "429 RateLimitError"),
+        ((429, _error(INVALID)), RateLimitedError, "429 RateLimitError"),
         (
             (409, _error("idempotency_error", "idempotency_key_in_use")),
             NotExecutedError,

@@ -1,6 +1,9 @@
 """Which shares are marked with what changed, and which in chunks."""
 
-from consumers.projection.spread import MOST_AT_ONCE, MOST_IN_ALL, Subject, at_once
+import pytest
+
+from consumers.projection.spread import FEW as FEW_SHARES
+from consumers.projection.spread import MOST_AT_ONCE, MOST_IN_ALL, Priority, Subject, at_once, priority_of
 
 WIDE = Subject("customer", "cus_wide")
 FEW = Subject("customer", "cus_few")
@@ -8,7 +11,17 @@ ACCOUNT = Subject("account", "acct_1")
 
 
 def test_few_are_marked_at_once_and_many_are_not() -> None:
-    assert at_once({FEW: MOST_AT_ONCE, WIDE: MOST_AT_ONCE + 1, ACCOUNT: 0}) == {FEW, ACCOUNT}
+    chosen = at_once({FEW: MOST_AT_ONCE, WIDE: MOST_AT_ONCE + 1, ACCOUNT: 0})
+
+    assert chosen == {FEW: Priority.BULK, ACCOUNT: Priority.URGENT}
+
+
+@pytest.mark.parametrize(
+    ("shares", "priority"),
+    [(0, Priority.URGENT), (FEW_SHARES, Priority.URGENT), (FEW_SHARES + 1, Priority.BULK)],
+)
+def test_few_are_urgent_and_many_are_bulk(shares: int, priority: Priority) -> None:
+    assert priority_of(shares) is priority
 
 
 def test_a_transaction_bears_only_so_many_and_takes_the_lightest() -> None:
@@ -22,4 +35,4 @@ def test_a_transaction_bears_only_so_many_and_takes_the_lightest() -> None:
 
 
 def test_what_is_marked_anyhow_counts() -> None:
-    assert at_once({FEW: 3}, already=MOST_IN_ALL) == set()
+    assert at_once({FEW: 3}, already=MOST_IN_ALL) == {}
