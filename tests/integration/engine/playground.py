@@ -17,6 +17,7 @@ from consumers.clone.tools import Tools
 from consumers.clone.worker import Ending, ShareWorker
 from consumers.ingest.batch import digest
 from consumers.projection.observe import Reading
+from consumers.projection.spread import Priority
 from consumers.refresh import RefreshLane
 from consumers.store.database import Database
 from consumers.store.limiter import Limiter
@@ -53,8 +54,10 @@ SELECT min(at) FROM (
 class Unlimited(Limiter):
     """Every call has its turn at once."""
 
-    async def take(self, *_: Any, **__: Any) -> None:
-        return
+    async def take(self, priority: Priority = Priority.URGENT) -> bool:
+        """Take it."""
+        del priority
+        return True
 
 
 @asynccontextmanager
