@@ -54,6 +54,7 @@ class Emulator:
     def close(self) -> None:
         """Let go of every call that waits."""
         self.engine.faults.close()
+        self.engine.close()
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:

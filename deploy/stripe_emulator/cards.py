@@ -1,70 +1,74 @@
-"""Stripe's test cards and bank accounts, and how they behave ([doc] docs.stripe.com/testing)."""
+"""Stripe's test cards, and how they behave ([doc] docs.stripe.com/testing)."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy.stripe_emulator.errors import StripeError, card_error
-from deploy.stripe_emulator.shapes import JsonObject, card, us_bank_account
+from deploy.stripe_emulator.behaviour import BEHAVIOURS, Behaviour
+from deploy.stripe_emulator.errors import card_error
+from deploy.stripe_emulator.shapes import JsonObject, card
 
 TEST_CARDS: Mapping[str, str] = {
     "visa": "4242424242424242",
     "visa_debit": "4000056655665556",
     "mastercard": "5555555555554444",
+    "mastercard_debit": "5200828282828210",
+    "mastercard_prepaid": "5105105105105100",
     "amex": "378282246310005",
     "discover": "6011111111111117",
+    "diners": "3056930009020004",
+    "jcb": "3566002020360505",
+    "unionpay": "6200000000000005",
+    "bypassPending": "4000000000000077",
     "visa_chargeDeclined": "4000000000000002",
     "visa_chargeDeclinedInsufficientFunds": "4000000000009995",
     "visa_chargeDeclinedLostCard": "4000000000009987",
     "visa_chargeDeclinedStolenCard": "4000000000009979",
+    "visa_chargeDeclinedVelocityLimitExceeded": "4000000000006975",
     "chargeDeclinedExpiredCard": "4000000000000069",
+    "chargeDeclinedIncorrectCvc": "4000000000000127",
     "chargeDeclinedProcessingError": "4000000000000119",
+    "chargeCustomerFail": "4000000000000341",
+    "authenticationRequired": "4000002760003184",
+    "authenticationRequiredOnSetup": "4000002500003155",
+    "authenticationRequiredSetupForOffSession": "4000003800000446",
+    "authenticationRequiredChargeDeclinedInsufficientFunds": "4000008260003178",
+    "threeDSecure2Required": "4000000000003220",
 }
 """The number behind `tok_<name>` and `pm_card_<name>`."""
 
-TEST_BANK_ACCOUNT = {
-    "account_holder_type": "individual",
-    "account_number": "000123456789",
-    "account_type": "checking",
-    "routing_number": "110000000",
+FUNDING = {
+    TEST_CARDS["visa_debit"]: "debit",
+    TEST_CARDS["mastercard_debit"]: "debit",
+    TEST_CARDS["mastercard_prepaid"]: "prepaid",
 }
-"""The account behind `pm_usBankAccount_success`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decline:
-    """What the issuer answers when a card is attached: only `card_declined` carries a decline code."""
-
-    code: str
-    message: str
-    decline_code: str | None = None
-    param: str | None = None
-
-    def error(self) -> StripeError:
-        """Give the answer."""
-        return card_error(self.code, self.message, self.decline_code, self.param)
-
-
-DECLINES: Mapping[str, Decline] = {
-    "4000000000000002": Decline("card_declined", "Your card was declined.", "generic_decline"),
-    "4000000000009995": Decline("card_declined", "Your card has insufficient funds.", "insufficient_funds"),
-    "4000000000009987": Decline("card_declined", "Your card was declined.", "lost_card"),
-    "4000000000009979": Decline("card_declined", "Your card was declined.", "stolen_card"),
-    "4000000000000069": Decline("expired_card", "Your card has expired.", param="exp_month"),
-    "4000000000000119": Decline(
-        "processing_error", "An error occurred while processing your card. Try again in a little bit."
-    ),
+BRANDS = {
+    "4": "visa",
+    "5": "mastercard",
+    "2": "mastercard",
+    "34": "amex",
+    "37": "amex",
+    "30": "diners",
+    "36": "diners",
+    "35": "jcb",
+    "62": "unionpay",
+    "6": "discover",
 }
-"""Numbers that are refused when they are attached.
+"""The brand by how a number begins; the longer beginning stands first."""
 
-Source: [doc] testing: expired and processing errors have their own code.
-"""
+OTHER_NAMES = {
+    "chargeDeclined": "visa_chargeDeclined",
+    "chargeDeclinedInsufficientFunds": "visa_chargeDeclinedInsufficientFunds",
+    "chargeDeclinedLostCard": "visa_chargeDeclinedLostCard",
+    "chargeDeclinedStolenCard": "visa_chargeDeclinedStolenCard",
+    "us": "visa",
+}
+"""Names that Stripe's page and CLI also have for some of them."""
 
 
-def card_from_number(parameters: Mapping[str, Any], now_s: float) -> tuple[JsonObject, Decline | None]:
-    """Give the card behind `card[number|exp_month|exp_year|cvc]`, and the decline that waits for it.
+def card_from_number(parameters: Mapping[str, Any], now_s: float) -> tuple[JsonObject, Behaviour]:
+    """Give the card behind `card[number|exp_month|exp_year|cvc]`, and how it behaves.
 
     A number that fails its check digit and an expiry in the past are StripeError 402, as Stripe answers them.
     """
@@ -82,36 +86,24 @@ def card_from_number(parameters: Mapping[str, Any], now_s: float) -> tuple[JsonO
     details = card(
         brand=_brand(number),
         country="US",
-        funding="debit" if number == TEST_CARDS["visa_debit"] else "credit",
+        funding=FUNDING.get(number, "credit"),
         exp_month=month,
         exp_year=year,
         fingerprint=fingerprint(number),
         last4=number[-4:],
         cvc="cvc" in parameters,
     )
-    return details, DECLINES.get(number)
+    return details, BEHAVIOURS.get(number, Behaviour())
 
 
-def card_from_name(name: str, now_s: float) -> tuple[JsonObject, Decline | None] | None:
+def card_from_name(name: str, now_s: float) -> tuple[JsonObject, Behaviour] | None:
     """Give the test card called `name`: it expires in a year and has its security code; None for another."""
-    number = TEST_CARDS.get(name)
+    number = TEST_CARDS.get(OTHER_NAMES.get(name, name))
     if number is None:
         return None
     today = datetime.fromtimestamp(now_s, UTC)
     expiry = {"exp_month": today.month, "exp_year": today.year + 1}
     return card_from_number({"number": number, "cvc": "123", **expiry}, now_s)
-
-
-def bank_account(parameters: Mapping[str, Any]) -> JsonObject:
-    """Give the bank account behind `us_bank_account[…]`."""
-    number, routing = parameters["account_number"], parameters["routing_number"]
-    return us_bank_account(
-        holder=parameters.get("account_holder_type", "individual"),
-        kind=parameters.get("account_type", "checking"),
-        fingerprint=fingerprint(f"{routing}/{number}"),
-        last4=number[-4:],
-        routing=routing,
-    )
 
 
 def fingerprint(number: str) -> str:
@@ -120,8 +112,7 @@ def fingerprint(number: str) -> str:
 
 
 def _brand(number: str) -> str:
-    brands = {"4": "visa", "5": "mastercard", "2": "mastercard", "3": "amex", "6": "discover"}
-    return brands.get(number[:1], "unknown")
+    return next((brand for prefix, brand in BRANDS.items() if number.startswith(prefix)), "unknown")
 
 
 def _check_digit_holds(number: str) -> bool:

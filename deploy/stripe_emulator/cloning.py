@@ -24,7 +24,7 @@ def check(original: PaymentMethod, customer_id: str | None) -> None:
         if customer_id is not None:
             raise errors.wrong_customer(original.id, customer_id)
     elif customer_id is None:
-        raise errors.clone_needs_customer(original.id, original.customer)
+        raise errors.owner_not_named(original.id, original.customer)
     elif customer_id != original.customer:
         raise errors.wrong_customer(original.id, customer_id)
 
@@ -33,7 +33,8 @@ def make(original: PaymentMethod, *, object_id: str, created: int) -> PaymentMet
     """Give the clone: the same card with the same fingerprint and checks, without customer and metadata.
 
     Whether billing details carry over is not known (STRIPE.md 9.1); here they do not, so that nobody relies
-    on it. An unattached original is consumed by it.
+    on it. It "inherits the setup" of the original ([doc] connect/direct-charges-multiple-accounts); a mandate
+    is an account's own, so the clone has none. An unattached original is consumed by it.
     """
     kind = original.body["type"]
     details: JsonObject = copy.deepcopy(original.body[kind])
@@ -42,4 +43,4 @@ def make(original: PaymentMethod, *, object_id: str, created: int) -> PaymentMet
     )
     if original.customer is None:
         original.consumed = True
-    return PaymentMethod(body, original.decline)
+    return PaymentMethod(body, original.behaviour, verified=original.verified, set_up=original.set_up)

@@ -14,7 +14,9 @@ from starlette.routing import Route
 
 from deploy.stripe_emulator import faults, shapes
 from deploy.stripe_emulator.engine import Engine
+from deploy.stripe_emulator.errors import StripeError
 from deploy.stripe_emulator.model import Account, Call
+from deploy.stripe_emulator.resources import payment_intents, updater, verification
 from deploy.stripe_emulator.resources.accounts import CAPABILITIES, STATUSES, move_capability
 from deploy.stripe_emulator.routes import templates
 
@@ -29,6 +31,9 @@ def control(engine: Engine) -> Starlette:
         ("POST", "/accounts/{account}/capabilities", side.move_capabilities),
         ("POST", "/accounts/{account}/deauthorize", side.deauthorize),
         ("POST", "/accounts/{account}/authorize", side.authorize),
+        ("POST", "/accounts/{account}/payment_methods/{payment_method}/renew", side.renew),
+        ("POST", "/accounts/{account}/intents/{intent}/authenticate", side.authenticate),
+        ("POST", "/accounts/{account}/settle", side.settle),
         ("POST", "/faults", side.add_fault),
         ("GET", "/faults", side.list_faults),
         ("DELETE", "/faults", side.remove_faults),
@@ -38,7 +43,12 @@ def control(engine: Engine) -> Starlette:
     )
     return Starlette(
         routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],
-        exception_handlers={ValueError: _refused, TypeError: _refused, KeyError: _missing},
+        exception_handlers={
+            ValueError: _refused,
+            TypeError: _refused,
+            StripeError: _refused,
+            KeyError: _missing,
+        },
     )
 
 
@@ -99,6 +109,32 @@ class _Control:
     async def authorize(self, request: Request) -> Response:
         return self._set_authorized(self._account(request), authorized=True)
 
+    async def renew(self, request: Request) -> Response:
+        """Update a saved card as its issuer does: a new expiry, and maybe a new number."""
+        account = self._account(request)
+        method = account.payment_methods[request.path_params["payment_method"]]
+        updater.renew(Call(self._world, account), method, await _body(request))
+        self._engine.pass_time()
+        return JSONResponse(method.body)
+
+    async def authenticate(self, request: Request) -> Response:
+        """Let the holder of the card that an intent waits for prove who they are, or fail to."""
+        account, intent_id = self._account(request), request.path_params["intent"]
+        intent = account.payment_intents.get(intent_id) or account.setup_intents[intent_id]
+        holder = (await _body(request))["succeeds"]
+        verification.authenticate(Call(self._world, account), intent, holder=bool(holder))
+        self._engine.pass_time()
+        return JSONResponse(intent.body)
+
+    async def settle(self, request: Request) -> Response:
+        """Let the banks answer every debit of the account at once."""
+        account = self._account(request)
+        waiting = [each for each in account.payment_intents.values() if each.settles_s is not None]
+        for intent in waiting:
+            payment_intents.settle(Call(self._world, account), intent)
+        self._engine.pass_time()
+        return JSONResponse({"settled": [intent.id for intent in waiting]})
+
     async def add_fault(self, request: Request) -> Response:
         rule = faults.parse(await _body(request), templates())
         self._engine.faults.add(rule)
@@ -117,6 +153,7 @@ class _Control:
 
     async def advance_clock(self, request: Request) -> Response:
         self._world.clock.advance(float((await _body(request))["advance_s"]))
+        self._engine.pass_time()
         return JSONResponse({"now": self._world.clock.now_s()})
 
     async def deliveries(self, _: Request) -> Response:
@@ -156,6 +193,8 @@ def _state(account: Account) -> dict[str, Any]:
         "payment_methods": [
             {**each.body, "consumed": each.consumed} for each in account.payment_methods.values()
         ],
+        "payment_intents": [each.body for each in account.payment_intents.values()],
+        "setup_intents": [each.body for each in account.setup_intents.values()],
     }
 
 

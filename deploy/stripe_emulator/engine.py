@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from deploy.stripe_emulator import answers, errors, expansion, forms, routes
+from deploy.stripe_emulator import answers, errors, expansion, forms, legacy, routes
 from deploy.stripe_emulator.calls import Calls
 from deploy.stripe_emulator.delivery import Deliveries
 from deploy.stripe_emulator.errors import StripeError
@@ -19,6 +19,7 @@ from deploy.stripe_emulator.faults import PLATFORM, Cut, Faults, Plan
 from deploy.stripe_emulator.idempotency import Answer, IdempotencyKeys, Scope
 from deploy.stripe_emulator.model import Account, Call, World
 from deploy.stripe_emulator.parameters import refine
+from deploy.stripe_emulator.resources import payment_intents
 from deploy.stripe_emulator.routes import Route
 
 
@@ -32,6 +33,7 @@ class Engine:
         self.calls = Calls()
         self._api_key = api_key
         self._keys = IdempotencyKeys()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def answer(self, request: Request, gone: Callable[[], Awaitable[None]]) -> Answer | None:
         """Answer a request; None: cut its connection. `gone` returns when the caller has left."""
@@ -107,7 +109,11 @@ class Engine:
     ) -> Answer | None:
         """Run the endpoint: nothing waits in here, so that one call's effects are one step."""
         try:
-            parameters = refine(route.accepted, exchange.tree, route.name)
+            version = exchange.request.headers.get("stripe-version")
+            tree, kinds = legacy.split(exchange.tree, route.template, version)
+            parameters = refine(route.accepted, tree, route.name)
+            if kinds is not None:
+                parameters[legacy.NAME] = kinds
             paths = parameters.pop("expand", ())
             expansion.check(paths, route.template, method=route.method)
         except StripeError as error:
@@ -133,8 +139,26 @@ class Engine:
                 answer = answers.injected(self.world, exchange, plan.status)
         if scope:
             self._keys.keep(scope, answer if plan.status is None or plan.status.stored else real)
-        self.deliveries.send(self.world.take_undelivered())
+        self.pass_time()
         return self._note(exchange, answer, cut=plan.cut)
+
+    def pass_time(self) -> None:
+        """Do what the clock says is due, send what happened, and look again when the next thing is due."""
+        now_s = self.world.clock.now_s()
+        payment_intents.settle_due(self.world, now_s)
+        self.deliveries.send(self.world.take_undelivered())
+        due_s = payment_intents.next_settlement_s(self.world)
+        if due_s is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(due_s - now_s, self._time_is_up)
+
+    def close(self) -> None:
+        """Wait for nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self.pass_time()
 
     def _note(
         self, exchange: Exchange, answer: Answer | None, *, replayed: bool = False, cut: Cut | None = None

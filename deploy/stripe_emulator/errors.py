@@ -26,6 +26,7 @@ class StripeError(Exception):
         decline_code: str | None = None,
         headers: Mapping[str, str] | None = None,
         traced: bool = True,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -39,7 +40,7 @@ class StripeError(Exception):
             facts["param"] = param
         if decline_code is not None:
             facts["decline_code"] = decline_code
-        self.error = facts
+        self.error = {**facts, **(more or {})}
 
 
 def no_api_key() -> StripeError:
@@ -214,8 +215,8 @@ def clone_type(kind: str) -> StripeError:
     )
 
 
-def clone_needs_customer(payment_method_id: str, customer_id: str) -> StripeError:
-    """Refuse to clone an attached original without its customer ([doc] the rule, [3p] the intents' text)."""
+def owner_not_named(payment_method_id: str, customer_id: str) -> StripeError:
+    """Refuse to clone or charge a customer's payment method without its customer ([doc] the rule, [3p])."""
     return StripeError(
         400,
         f"The payment method supplied ({payment_method_id}) belongs to the Customer {customer_id}. Please "
@@ -226,7 +227,7 @@ def clone_needs_customer(payment_method_id: str, customer_id: str) -> StripeErro
 
 
 def wrong_customer(payment_method_id: str, customer_id: str) -> StripeError:
-    """Refuse to clone an original for a customer it is not attached to ([3p] recorded on intents)."""
+    """Refuse to clone or charge a payment method for a customer it is not attached to ([3p])."""
     return StripeError(
         400,
         f"The PaymentMethod {payment_method_id} does not belong to the Customer you supplied {customer_id}. "
@@ -270,6 +271,13 @@ def not_attached() -> StripeError:
     """Refuse to detach what is attached to nobody ([rec] openfoodnetwork, quoted in STRIPE.md 1.6)."""
     return StripeError(
         400, "The payment method you provided is not attached to a customer so detachment is impossible."
+    )
+
+
+def not_verified(kind: str) -> StripeError:
+    """Refuse to save a bank account nobody has verified ([3p] quoted by several integrations)."""
+    return StripeError(
+        400, f"PaymentMethods of type {kind} must be verified before they can be attached to a customer."
     )
 
 

@@ -37,10 +37,27 @@ def _account(world: World, _: Account, object_id: str) -> JsonObject | None:
     return None if found is None else found.body
 
 
+def _intent(_: World, account: Account, object_id: str) -> JsonObject | None:
+    found = account.payment_intents.get(object_id) or account.setup_intents.get(object_id)
+    return None if found is None else found.body
+
+
+def _charge(_: World, account: Account, object_id: str) -> JsonObject | None:
+    return account.charges.get(object_id)
+
+
+def _mandate(_: World, account: Account, object_id: str) -> JsonObject | None:
+    return account.mandates.get(object_id)
+
+
 STORES: Mapping[str, Find] = {
     "Account": _account,
+    "Charge": _charge,
     "Customer": _customer,
+    "Mandate": _mandate,
+    "PaymentIntent": _intent,
     "PaymentMethod": _payment_method,
+    "SetupIntent": _intent,
 }
 """Where an object of one of the SDK's classes is found by its id."""
 

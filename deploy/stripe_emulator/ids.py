@@ -30,6 +30,19 @@ def object_id(prefix: str, account_id: str, created: int) -> str:
     return f"{prefix}_{_time_prefix(created)}{account_id[-10:]}{random_text(8)}"
 
 
+def payment_id(prefix: str, account_id: str, created: int) -> str:
+    """Give the id of a payment intent or a charge: as `object_id`, but of generation 3.
+
+    `pi_3U09KQKuuB1fWySn2mFks8WR` on `acct_1FiqEsKuuB1fWySn` ([rec] openfoodnetwork, StripeSCA).
+    """
+    return f"{prefix}_3{_time_prefix(created)[1:]}{account_id[-10:]}{random_text(8)}"
+
+
+def client_secret(intent_id: str) -> str:
+    """Give what a browser confirms an intent with."""
+    return f"{intent_id}_secret_{random_text(25)}"
+
+
 def customer_id() -> str:
     """Give `cus_…`, 14 characters as recorded ([rec] clone-attached.yml)."""
     return "cus_" + random_text(14)

@@ -9,18 +9,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.stripe_emulator import ids, shapes
-from deploy.stripe_emulator.cards import Decline
+from deploy.stripe_emulator.behaviour import Behaviour
 from deploy.stripe_emulator.clock import Clock
 from deploy.stripe_emulator.shapes import JsonObject
 
 
 @dataclass(slots=True)
 class PaymentMethod:
-    """A payment method; `consumed` once it was cloned without a customer or detached: of no more use."""
+    """A payment method, with what the API does not show.
+
+    `consumed` once it was charged or cloned without a customer, or detached: of no more use. `verified` is
+    false for a bank account whose owner nobody has asked, `set_up` true once its holder has agreed to
+    payments off session.
+    """
 
     body: JsonObject
-    decline: Decline | None = None
+    behaviour: Behaviour = field(default_factory=Behaviour)
     consumed: bool = False
+    verified: bool = True
+    set_up: bool = False
 
     @property
     def id(self) -> str:
@@ -43,6 +50,32 @@ class Customer:
 
 
 @dataclass(slots=True)
+class Intent:
+    """A payment intent or a setup intent, with what was said when it was confirmed.
+
+    `attempts_left` counts the guesses at a microdeposit; `settles_s` is when the bank answers a debit, in
+    seconds of the emulator's clock.
+    """
+
+    body: JsonObject
+    off_session: bool = False
+    refuses_action: bool = False
+    mandate: str | None = None
+    attempts_left: int = 10
+    settles_s: float | None = None
+
+    @property
+    def id(self) -> str:
+        """Its `pi_…` or `seti_…`."""
+        return str(self.body["id"])
+
+    @property
+    def status(self) -> str:
+        """How far it has got."""
+        return str(self.body["status"])
+
+
+@dataclass(slots=True)
 class Account:
     """The platform or a connected account; `authorized` is false once it has revoked access."""
 
@@ -54,6 +87,10 @@ class Account:
     payment_methods: dict[str, PaymentMethod] = field(default_factory=dict)
     capabilities: dict[str, JsonObject] = field(default_factory=dict)
     events: dict[str, JsonObject] = field(default_factory=dict)
+    payment_intents: dict[str, Intent] = field(default_factory=dict)
+    setup_intents: dict[str, Intent] = field(default_factory=dict)
+    charges: dict[str, JsonObject] = field(default_factory=dict)
+    mandates: dict[str, JsonObject] = field(default_factory=dict)
 
     def attached(self, customer_id: str) -> list[PaymentMethod]:
         """Give a customer's payment methods, oldest first."""
@@ -85,6 +122,7 @@ class World:
     connected: dict[str, Account] = field(default_factory=dict)
     endpoints: dict[str, WebhookEndpoint] = field(default_factory=dict)
     undelivered: list[JsonObject] = field(default_factory=list)
+    settling: list[tuple[Account, Intent]] = field(default_factory=list)
 
     def account(self, account_id: str) -> Account | None:
         """Give an account the platform may act for, or None."""
@@ -117,6 +155,11 @@ class Call:
     request_id: str | None = None
     idempotency_key: str | None = None
     effects: list[str] = field(default_factory=list)
+
+    @property
+    def application(self) -> str | None:
+        """Name the platform as an object of a connected account does; its own objects name nobody."""
+        return None if self.account is self.world.platform else self.world.application_id
 
     def emit(self, kind: str, body: JsonObject, *, before: JsonObject | None = None) -> None:
         """Record an event on the acting account; with `before`, what changed, and no event if nothing did."""

@@ -78,7 +78,7 @@ def _either(kinds: list[Kind]) -> Kind:
     for kind in kinds:
         joined = replace(
             joined,
-            scalar=kind.scalar or joined.scalar,
+            scalar=_scalar(joined.scalar, kind.scalar),
             choices=joined.choices + kind.choices,
             item=kind.item or joined.item,
             hash=kind.hash or joined.hash,
@@ -88,3 +88,8 @@ def _either(kinds: list[Kind]) -> Kind:
     if joined.choices and joined.scalar == "string":
         return replace(joined, scalar=None)
     return joined
+
+
+def _scalar(one: str | None, other: str | None) -> str | None:
+    """Join two scalars: what may be a boolean or one of an enum's, and so a string, is not any string."""
+    return other if one in (None, "string") and other is not None else one

@@ -11,6 +11,17 @@ import stripe
 from deploy.stripe_emulator.routes import ROUTES, Route
 
 KNOWN = "pm_card_visa"
+BANK_ACCOUNT: Any = {
+    "type": "us_bank_account",
+    "billing_details": {"name": "Ada"},
+    "us_bank_account": {
+        "account_holder_type": "individual",
+        "account_number": "000123456789",
+        "routing_number": "110000000",
+    },
+}
+MANDATE: Any = {"customer_acceptance": {"type": "offline"}}
+VERIFIED: Any = {"descriptor_code": "SM11AA"}
 ENDPOINT: Any = {"url": "http://127.0.0.1:9", "enabled_events": ["topup.created"]}
 
 
@@ -32,6 +43,20 @@ class Scene:
     def endpoint(self) -> str:
         """Make a webhook endpoint."""
         return self.client.v1.webhook_endpoints.create(ENDPOINT).id
+
+    def payment(self, **more: Any) -> stripe.PaymentIntent:
+        """Make a payment intent."""
+        said: Any = {"amount": 1000, "currency": "usd", **more}
+        return self.client.v1.payment_intents.create(said)
+
+    def bank_payment(self) -> stripe.PaymentIntent:
+        """Make a payment from a bank account that nobody has verified, and confirm it."""
+        return self.payment(payment_method_data=BANK_ACCOUNT, mandate_data=MANDATE, confirm=True)
+
+    def setup(self, **more: Any) -> stripe.SetupIntent:
+        """Make a setup intent."""
+        said: Any = more
+        return self.client.v1.setup_intents.create(said)
 
     def event(self) -> str:
         """Cause an event."""
@@ -86,6 +111,50 @@ DRIVES: dict[tuple[str, str], Callable[[Scene], object]] = {
     ("POST", "/v1/payment_methods/{payment_method}/attach"): lambda at: at.card(),
     ("POST", "/v1/payment_methods/{payment_method}/detach"): lambda at: at.client.v1.payment_methods.detach(
         at.card()
+    ),
+    ("POST", "/v1/payment_intents"): lambda at: at.payment(),
+    ("GET", "/v1/payment_intents"): lambda at: at.client.v1.payment_intents.list({"limit": 1}),
+    ("GET", "/v1/payment_intents/{intent}"): lambda at: at.client.v1.payment_intents.retrieve(
+        at.payment().id
+    ),
+    ("POST", "/v1/payment_intents/{intent}"): lambda at: at.client.v1.payment_intents.update(
+        at.payment().id, {"amount": 2000}
+    ),
+    ("POST", "/v1/payment_intents/{intent}/confirm"): lambda at: at.client.v1.payment_intents.confirm(
+        at.payment().id, {"payment_method": KNOWN}
+    ),
+    ("POST", "/v1/payment_intents/{intent}/capture"): lambda at: at.client.v1.payment_intents.capture(
+        at.payment(payment_method=KNOWN, confirm=True, capture_method="manual").id
+    ),
+    ("POST", "/v1/payment_intents/{intent}/cancel"): lambda at: at.client.v1.payment_intents.cancel(
+        at.payment().id
+    ),
+    ("POST", "/v1/payment_intents/{intent}/verify_microdeposits"): lambda at: (
+        at.client.v1.payment_intents.verify_microdeposits(at.bank_payment().id, VERIFIED)
+    ),
+    ("POST", "/v1/setup_intents"): lambda at: at.setup(),
+    ("GET", "/v1/setup_intents"): lambda at: at.client.v1.setup_intents.list({"limit": 1}),
+    ("GET", "/v1/setup_intents/{intent}"): lambda at: at.client.v1.setup_intents.retrieve(at.setup().id),
+    ("POST", "/v1/setup_intents/{intent}"): lambda at: at.client.v1.setup_intents.update(
+        at.setup().id, {"description": "for later"}
+    ),
+    ("POST", "/v1/setup_intents/{intent}/confirm"): lambda at: at.client.v1.setup_intents.confirm(
+        at.setup().id, {"payment_method": KNOWN}
+    ),
+    ("POST", "/v1/setup_intents/{intent}/cancel"): lambda at: at.client.v1.setup_intents.cancel(
+        at.setup().id
+    ),
+    ("POST", "/v1/setup_intents/{intent}/verify_microdeposits"): lambda at: (
+        at.client.v1.setup_intents.verify_microdeposits(
+            at.setup(payment_method_data=BANK_ACCOUNT, mandate_data=MANDATE, confirm=True).id, VERIFIED
+        )
+    ),
+    ("GET", "/v1/charges"): lambda at: at.client.v1.charges.list({"limit": 1}),
+    ("GET", "/v1/charges/{charge}"): lambda at: at.client.v1.charges.retrieve(
+        str(at.payment(payment_method=KNOWN, confirm=True).latest_charge)
+    ),
+    ("GET", "/v1/mandates/{mandate}"): lambda at: at.client.v1.mandates.retrieve(
+        str(at.setup(payment_method="pm_usBankAccount_success", mandate_data=MANDATE, confirm=True).mandate)
     ),
     ("GET", "/v1/events"): lambda at: at.client.v1.events.list({"types": ["customer.created"]}),
     ("GET", "/v1/events/{event}"): lambda at: at.client.v1.events.retrieve(at.event()),

@@ -166,17 +166,7 @@ def test_platform_id_on_connected_account(web: httpx.Client, account: str) -> No
 def test_bank_account_is_cloned_with_its_fingerprint(web: httpx.Client, account: str) -> None:
     """`us_bank_account` is the other type that can be cloned."""
     customer = made(web, "/v1/customers")
-    bank = web.post(
-        "/v1/payment_methods",
-        data={
-            "type": "us_bank_account",
-            "us_bank_account[routing_number]": "110000000",
-            "us_bank_account[account_number]": "000123456789",
-            "us_bank_account[account_holder_type]": "individual",
-            "billing_details[name]": "Ada",
-        },
-    ).json()
-    made(web, f"/v1/payment_methods/{bank['id']}/attach", customer=customer)
+    bank = web.post("/v1/payment_methods/pm_usBankAccount_success/attach", data={"customer": customer}).json()
     clone = web.post(
         "/v1/payment_methods",
         data={"payment_method": bank["id"], "customer": customer},

@@ -138,6 +138,40 @@ def test_clone(
             "payment_method.detached",
             ["customer.created", "payment_method.attached", "payment_method.detached"],
         ),
+        (
+            "payment_method.updated",
+            [
+                *("customer.created", "setup_intent.created", "payment_method.attached"),
+                *("setup_intent.succeeded", "payment_method.updated"),
+            ],
+        ),
+        ("setup_intent.created", ["setup_intent.created"]),
+        ("setup_intent.canceled", ["setup_intent.created", "setup_intent.canceled"]),
+        ("setup_intent.requires_action", ["setup_intent.created", "setup_intent.requires_action"]),
+        ("setup_intent.setup_failed", ["setup_intent.created", "setup_intent.setup_failed"]),
+        ("setup_intent.succeeded", ["setup_intent.created", "setup_intent.succeeded"]),
+        ("payment_intent.created", ["payment_intent.created"]),
+        ("payment_intent.canceled", ["payment_intent.created", "payment_intent.canceled"]),
+        ("payment_intent.requires_action", ["payment_intent.created", "payment_intent.requires_action"]),
+        (
+            "payment_intent.payment_failed",
+            ["payment_intent.created", "charge.failed", "payment_intent.payment_failed"],
+        ),
+        (
+            "payment_intent.processing",
+            [
+                *("payment_intent.created", "mandate.updated", "charge.pending"),
+                "payment_intent.processing",
+            ],
+        ),
+        (
+            "payment_intent.succeeded",
+            ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"],
+        ),
+        (
+            "payment_intent.amount_capturable_updated",
+            ["payment_intent.created", "charge.succeeded", "payment_intent.amount_capturable_updated"],
+        ),
     ],
     ids=str,
 )
@@ -182,7 +216,7 @@ def test_trigger_of_what_the_emulator_does_not_have(stripe_cli: StripeCli, event
 def test_fixtures_file_goes_the_ways(
     stripe_cli: StripeCli, web: httpx.Client, calls: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    """Ways B and C, in the CLI's own format: each leaves a method attached to a customer of the account."""
+    """All three ways, in the CLI's own format: each leaves a method that is then paid with off session."""
     done = stripe_cli.at_emulator("fixtures", str(WAYS))
     assert done.returncode == 0, done.stdout + done.stderr
     made = calls()
@@ -191,10 +225,15 @@ def test_fixtures_file_goes_the_ways(
     state = web.get(f"/_emulator/accounts/{account}/state").json()
     ways = {customer["id"]: customer["description"] for customer in state["customers"]}
     attached = {(ways[method["customer"]], method["card"]["brand"]) for method in state["payment_methods"]}
-    assert attached == {("way B", "mastercard"), ("way C", "visa")}
+    assert attached == {("way A", "amex"), ("way B", "mastercard"), ("way C", "visa")}
+    assert {intent["status"] for intent in state["payment_intents"]} == {"succeeded"}
+    paid = ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
     assert events(web, account) == [
         *("customer.created", "payment_method.attached"),
         *("customer.created", "payment_method.attached"),
+        *("customer.created", "payment_intent.created"),
+        *("charge.succeeded", "payment_method.attached", "payment_intent.succeeded"),
+        *(paid * 3),
     ]
 
 

@@ -5,13 +5,13 @@ Source: [doc] api/payment_methods/attach, detach; STRIPE.md 1.4, 1.6.
 
 import copy
 
-from deploy.stripe_emulator import cards, errors, ids, shapes
-from deploy.stripe_emulator.cards import Decline
+from deploy.stripe_emulator import banks, cards, errors, ids, shapes
+from deploy.stripe_emulator.behaviour import Behaviour
 from deploy.stripe_emulator.model import Call, Customer, PaymentMethod
 from deploy.stripe_emulator.shapes import JsonObject
 
 TEST_CARD = "pm_card_"
-TEST_BANK_ACCOUNT = "pm_usBankAccount_success"
+TEST_BANK_ACCOUNT = "pm_usBankAccount_"
 
 
 def attach(call: Call) -> JsonObject:
@@ -66,18 +66,25 @@ def check(method: PaymentMethod, customer_id: str | None) -> None:
         raise errors.consumed_on_attach()
     if method.customer is not None and method.customer != customer_id:
         raise errors.already_attached()
-    if method.customer is None and method.decline is not None:
-        raise method.decline.error()
+    if method.customer is None and not method.verified:
+        raise errors.not_verified(method.body["type"])
+    if method.customer is None and method.behaviour.declines is not None:
+        raise method.behaviour.declines.on_saving()
 
 
 def join(call: Call, method: PaymentMethod, customer_id: str) -> None:
     """Attach; the security code counts as checked from now on ([rec] clone-attached.yml, third exchange)."""
     method.body["customer"] = customer_id
+    check_security_code(method)
+    call.effects.append("payment_method.attached")
+    call.emit("payment_method.attached", method.body)
+
+
+def check_security_code(method: PaymentMethod) -> None:
+    """Count a card's security code as checked: its issuer was asked ([rec] openfoodnetwork, StripeSCA)."""
     if method.body["type"] == "card":
         checks = method.body["card"]["checks"]
         checks["cvc_check"] = "pass" if checks["cvc_check"] else None
-    call.effects.append("payment_method.attached")
-    call.emit("payment_method.attached", method.body)
 
 
 def part(call: Call, method: PaymentMethod) -> None:
@@ -98,11 +105,12 @@ def keep(
     call: Call,
     kind: str,
     details: JsonObject,
-    decline: Decline | None,
+    behaviour: Behaviour,
     *,
     billing_details: JsonObject,
     metadata: dict[str, str],
     allow_redisplay: str = "unspecified",
+    verified: bool = True,
 ) -> PaymentMethod:
     """Make a payment method on the acting account. No event: there is no `payment_method.created`."""
     created = call.world.now()
@@ -115,19 +123,20 @@ def keep(
         metadata=metadata,
         allow_redisplay=allow_redisplay,
     )
-    method = PaymentMethod(body, decline)
+    method = PaymentMethod(body, behaviour, verified=verified)
     call.account.payment_methods[method.id] = method
     call.effects.append("payment_method.created")
     return method
 
 
 def _test_method(call: Call, name: str) -> PaymentMethod | None:
-    if name == TEST_BANK_ACCOUNT:
-        details = cards.bank_account(cards.TEST_BANK_ACCOUNT)
-        return keep(
-            call, "us_bank_account", details, None, billing_details={"name": "Jenny Rosen"}, metadata={}
-        )
-    made = None
-    if name.startswith(TEST_CARD):
+    """Make the test payment method of that name; a bank account is one that its owner has verified."""
+    if name.startswith(TEST_BANK_ACCOUNT):
+        kind, made = "us_bank_account", banks.bank_account_from_name(name.removeprefix(TEST_BANK_ACCOUNT))
+        billing_details = {"name": "Jenny Rosen"}
+    elif name.startswith(TEST_CARD):
+        kind, billing_details = "card", {}
         made = cards.card_from_name(name.removeprefix(TEST_CARD), call.world.clock.now_s())
-    return None if made is None else keep(call, "card", *made, billing_details={}, metadata={})
+    else:
+        return None
+    return None if made is None else keep(call, kind, *made, billing_details=billing_details, metadata={})

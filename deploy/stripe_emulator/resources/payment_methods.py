@@ -4,12 +4,13 @@ Source: [doc] docs.stripe.com/api/payment_methods; STRIPE.md 1.
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from deploy.stripe_emulator import cards, cloning, errors, ids, metadata, pages
-from deploy.stripe_emulator.cards import Decline
-from deploy.stripe_emulator.model import Call
+from deploy.stripe_emulator import banks, cards, cloning, errors, ids, metadata, pages
+from deploy.stripe_emulator.behaviour import Behaviour
+from deploy.stripe_emulator.model import Call, PaymentMethod
 from deploy.stripe_emulator.resources import attachment
 from deploy.stripe_emulator.shapes import JsonObject
 
@@ -36,23 +37,31 @@ def create(call: Call) -> JsonObject:
         return clone(call)
     if "customer" in parameters:
         raise errors.customer_without_payment_method()
+    return make(call, parameters).body
+
+
+def make(call: Call, parameters: Mapping[str, Any], *, under: str = "") -> PaymentMethod:
+    """Make a payment method of parameters that stand below `under`, as in `payment_method_data[type]`.
+
+    A bank account whose numbers somebody typed is not verified ([doc] payments/ach-direct-debit).
+    """
     if "type" not in parameters:
-        raise errors.missing_parameter("type")
+        raise errors.missing_parameter(_below(under, "type"))
     kind = parameters["type"]
-    details, decline = _details(call, kind)
+    details, behaviour = _details(call, kind, parameters, under)
     billing = _billing(parameters)
     if kind == "us_bank_account" and not billing.get("name"):
-        raise errors.missing_parameter("billing_details[name]")
-    method = attachment.keep(
+        raise errors.missing_parameter(_below(under, "billing_details[name]"))
+    return attachment.keep(
         call,
         kind,
         details,
-        decline,
+        behaviour,
         billing_details=billing,
         metadata=metadata.merge({}, parameters.get("metadata", {})),
         allow_redisplay=parameters.get("allow_redisplay") or "unspecified",
+        verified=kind != "us_bank_account",
     )
-    return method.body
 
 
 def clone(call: Call) -> JsonObject:
@@ -136,24 +145,31 @@ def _page(call: Call, url: str, customer_id: str) -> JsonObject:
     return pages.page(url, "PaymentMethod", bodies, call.parameters)
 
 
-def _details(call: Call, kind: str) -> tuple[JsonObject, Decline | None]:
-    parameters = call.parameters
+def _details(
+    call: Call, kind: str, parameters: Mapping[str, Any], under: str
+) -> tuple[JsonObject, Behaviour]:
     if kind == "card":
         return _card(parameters.get("card") or {}, call.world.clock.now_s())
     if kind == "us_bank_account":
         bank: dict[str, Any] = parameters.get("us_bank_account") or {}
         for name in ("routing_number", "account_number"):
             if name not in bank:
-                raise errors.missing_parameter(f"us_bank_account[{name}]")
-        return cards.bank_account(bank), None
+                raise errors.missing_parameter(_below(under, f"us_bank_account[{name}]"))
+        return banks.bank_account(bank)
     if kind in BARE_TYPES:
-        return dict(parameters.get(kind) or {}), None
+        return dict(parameters.get(kind) or {}), Behaviour()
     raise errors.invalid_value(
-        "type", f"Invalid type: must be one of card, us_bank_account, {', '.join(BARE_TYPES)}"
+        _below(under, "type"), f"Invalid type: must be one of card, us_bank_account, {', '.join(BARE_TYPES)}"
     )
 
 
-def _card(card: dict[str, Any], now_s: float) -> tuple[JsonObject, Decline | None]:
+def _below(under: str, name: str) -> str:
+    """Write a parameter's name as it stands below another."""
+    head, bracket, rest = name.partition("[")
+    return f"{under}[{head}]{bracket}{rest}" if under else name
+
+
+def _card(card: dict[str, Any], now_s: float) -> tuple[JsonObject, Behaviour]:
     if "token" in card:
         token = card["token"]
         made = cards.card_from_name(token.removeprefix(TOKEN), now_s) if token.startswith(TOKEN) else None
@@ -166,7 +182,7 @@ def _card(card: dict[str, Any], now_s: float) -> tuple[JsonObject, Decline | Non
     return cards.card_from_number(card, now_s)
 
 
-def _billing(parameters: dict[str, Any]) -> dict[str, Any]:
+def _billing(parameters: Mapping[str, Any]) -> dict[str, Any]:
     given = parameters.get("billing_details") or {}
     billing = {name: value or None for name, value in given.items()}
     if "address" in billing:

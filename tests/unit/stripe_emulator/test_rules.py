@@ -6,7 +6,8 @@ import pytest
 import stripe
 
 from deploy.stripe_emulator import cloning, shapes
-from deploy.stripe_emulator.cards import DECLINES, TEST_CARDS, card_from_number, fingerprint
+from deploy.stripe_emulator.behaviour import BEHAVIOURS
+from deploy.stripe_emulator.cards import OTHER_NAMES, TEST_CARDS, card_from_number, fingerprint
 from deploy.stripe_emulator.delivery import delay_s, signature
 from deploy.stripe_emulator.errors import StripeError, masked
 from deploy.stripe_emulator.faults import Cut, Faults, Latency, Rule, parse
@@ -149,7 +150,9 @@ def test_test_cards() -> None:
     }
     assert len(made) == len({each["fingerprint"] for each in made.values()})
     assert (made["mastercard"]["brand"], made["mastercard"]["last4"]) == ("mastercard", "4444")
-    assert set(DECLINES) <= set(TEST_CARDS.values())
+    assert BEHAVIOURS.keys() <= set(TEST_CARDS.values())
+    assert set(OTHER_NAMES.values()) <= TEST_CARDS.keys()
+    assert "unknown" not in {each["brand"] for each in made.values()}
     assert len(fingerprint("4242424242424242")) == 16
 
 
