@@ -15,7 +15,7 @@ from consumers.clone.lane import CloneLane
 from consumers.clone.policy import DefaultFollows, Leave, OnUpdate, Policy
 from consumers.clone.tools import Tools
 from consumers.fanout import FanoutLane
-from consumers.ingest.loop import IngestLane
+from consumers.ingest.handler import Ingest
 from consumers.projection.observe import Reading
 from consumers.refresh import RefreshLane
 from consumers.relay import RelayLane
@@ -29,11 +29,16 @@ from consumers.store.projections import ProjectionStore
 from consumers.store.shares import ShareStore
 from consumers.stripe_calls import KeyWatch, StripeCalls
 from consumers.stripe_gateway import StripeGateway
+from consumers.topic.dead_letters import DeadLetters
+from consumers.topic.handler import Handler
+from consumers.topic.lane import TopicLane
 from schemas import topics
 from service.runtime.health import Health
+from service.runtime.kafka.admin import is_answered
 from service.runtime.kafka.connection import client_options
 from service.runtime.kafka.consumer import GroupReader
 from service.runtime.kafka.diagnosis import diagnose
+from service.runtime.kafka.publish import AckedPublisher
 from service.runtime.kafka.transactional import TransactionalPublisher
 from service.runtime.lifecycle import (
     HttpListener,
@@ -49,7 +54,8 @@ from service.runtime.metrics import Metrics
 from service.runtime.ops import ops_app
 from service.runtime.settings import WorkSettings, unknown_settings
 
-INGEST_BATCH: Final = 1000
+BATCH: Final = 1000
+ANSWERED_WITHIN_S: Final = 5.0
 BACKLOG_EVERY_S: Final = 5.0
 STORE_AWAY_PAUSE_S: Final = 1.0
 _LAST_S: Final = 1.0
@@ -145,14 +151,10 @@ class _Work:
 
     def _start_lanes(self, supervisor: Supervisor, stop: asyncio.Event) -> None:
         if Lane.INGEST in self._lanes:
-            ingest = IngestLane(
-                self._make_reader,
-                functools.partial(diagnose, self._kafka),
-                self._projections,
-                self._metrics,
-                reading=self._reading,
-            )
+            handler = Ingest(self._projections, self._metrics, reading=self._reading)
+            ingest = self._reads(topics.STRIPE_EVENTS, handler, self._settings.kafka_group)
             self._health.add_readiness("ingest", ingest.health)
+            self._health.add_liveness("ingest", ingest.pulse)
             supervisor.start("ingest", lambda: self._once_migrated(ingest, stop))
             fanout = FanoutLane(self._database, FanoutStore(self._database))
             supervisor.start("fanout", lambda: self._once_migrated(fanout, stop))
@@ -228,13 +230,24 @@ class _Work:
             self._metrics.shares_due.set(backlog.due)
             self._metrics.share_oldest_due_seconds.set(backlog.oldest_s)
 
-    def _make_reader(self) -> GroupReader:
-        return GroupReader(
-            self._kafka,
-            self._settings.topic(topics.STRIPE_EVENTS.name),
-            self._settings.kafka_group,
-            most_records=INGEST_BATCH,
-            client_id=f"offshoot-work-{socket.gethostname()}",
+    def _reads(self, topic: topics.Topic, handler: Handler, group: str) -> TopicLane:
+        """Make a lane that reads a topic as a member of a group."""
+        name, client_id = self._settings.topic(topic.name), f"offshoot-work-{socket.gethostname()}"
+        dead_letters = DeadLetters(
+            AckedPublisher(self._kafka, client_id=f"{client_id}-dead-letters"),
+            self._metrics,
+            topic=self._settings.topic(topics.DEAD_LETTERS.name),
+            group=group,
+            now=_now,
+        )
+        return TopicLane(
+            handler,
+            lambda: GroupReader(self._kafka, name, group, most_records=BATCH, client_id=client_id),
+            dead_letters,
+            self._metrics,
+            topic=topic.name,
+            diagnose=functools.partial(diagnose, self._kafka),
+            kafka_answers=functools.partial(is_answered, self._kafka, ANSWERED_WITHIN_S),
         )
 
     def _make_publisher(self) -> TransactionalPublisher:

@@ -3,6 +3,7 @@
     StoreError
     ├── UnavailableError   gone, refusing, or too slow: wait and repeat
     └── ConflictError      deadlock or serialization: repeat at once
+    RefusedError           it cannot hold one of the values, nor ever will: leave that one out
 
 Anything else that Postgres objects to is a mistake of ours and passes as it is.
 """
@@ -41,6 +42,10 @@ class ConflictError(StoreError):
     """Two transactions were in each other's way; this one was rolled back."""
 
 
+class RefusedError(Exception):
+    """Postgres cannot hold one of the values; nothing of the transaction happened. Says only which rule."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn Postgres's failures into `StoreError`s."""
@@ -48,6 +53,12 @@ def translated() -> Iterator[None]:
         yield
     except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise ConflictError(type(error).__name__) from error
+    except (
+        asyncpg.DataError,
+        asyncpg.IntegrityConstraintViolationError,
+        asyncpg.ProgramLimitExceededError,
+    ) as error:
+        raise RefusedError(type(error).__name__) from None  # its text quotes the value
     except (
         OSError,
         TimeoutError,

@@ -65,7 +65,7 @@ class Announcements:
     async def _show_next(self, since: float | None) -> None:
         read = await anext(self._records)
         took_ms = None if since is None else (time.monotonic() - since) * 1000
-        record = msgspec.json.decode(read.value, type=PaymentMethodRecord)
+        record = msgspec.json.decode(read.value or b"", type=PaymentMethodRecord)
         if record.key not in self.latest or record.version > self.latest[record.key].version:
             self.latest[record.key] = record
             self._screen.record(record, took_ms)

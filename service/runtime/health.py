@@ -42,6 +42,24 @@ class State:
         return self._result
 
 
+class Pulse:
+    """A probe of something that turns: false once it has not beaten for `limit_s`."""
+
+    def __init__(self, limit_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit_s = limit_s
+        self._clock = clock
+        self._last = clock()
+
+    def beat(self) -> None:
+        """Note a turn."""
+        self._last = self._clock()
+
+    def __call__(self) -> CheckResult:
+        """Answer as a probe."""
+        ok = self._clock() - self._last < self._limit_s
+        return CheckResult(ok, "ticking" if ok else "stalled", self._last)
+
+
 class Health:
     """The checks of one process."""
 

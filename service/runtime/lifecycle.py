@@ -11,7 +11,7 @@ from typing import Any
 
 import uvloop
 
-from service.runtime.health import CheckResult, Health, State
+from service.runtime.health import Health, Pulse, State
 from service.runtime.http import HttpListener, ListenError
 from service.runtime.logging import get_logger
 
@@ -147,20 +147,13 @@ class Supervisor:
             delay_s = min(_LONGEST_DELAY_S, delay_s * 2)
 
 
-class LoopTick:
+class LoopTick(Pulse):
     """The liveness check of the event loop: false once the loop has not turned for `limit_s`."""
 
     def __init__(self, *, limit_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit_s = limit_s
-        self._clock = clock
-        self._last = clock()
+        super().__init__(limit_s, clock=clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Note each turn until the stop."""
         while not await wait_for_stop(stop, _TICK_S):
-            self._last = self._clock()
-
-    def __call__(self) -> CheckResult:
-        """Answer as a probe."""
-        ok = self._clock() - self._last < self._limit_s
-        return CheckResult(ok, "ticking" if ok else "stalled", self._last)
+            self.beat()

@@ -72,9 +72,34 @@ class Metrics:
             ("type",),
             registry=self.registry,
         )
-        self.events_unreadable = Counter(
-            "offshoot_events_unreadable",
-            "Records of the event topic that could not be read.",
+        self.consumer_lag_records = Gauge(
+            "offshoot_consumer_lag_records",
+            "Records of this member's partitions that are not done, by topic.",
+            ("topic",),
+            registry=self.registry,
+        )
+        self.consumer_lag_seconds = Gauge(
+            "offshoot_consumer_lag_seconds",
+            "How long the oldest record that is not done has waited, by topic: alert on this.",
+            ("topic",),
+            registry=self.registry,
+        )
+        self.consumer_rebuilds = Counter(
+            "offshoot_consumer_rebuilds",
+            "Kafka clients replaced, by topic and why; `stalled` is no progress while there was a lag.",
+            ("topic", "reason"),
+            registry=self.registry,
+        )
+        self.consumer_held_partitions = Gauge(
+            "offshoot_consumer_held_partitions",
+            "Partitions read no further because too many records could not be read: a person is needed.",
+            ("topic",),
+            registry=self.registry,
+        )
+        self.dead_letters = Counter(
+            "offshoot_dead_letters",
+            "Records that could not be read and went to the dead letters, by their topic.",
+            ("topic",),
             registry=self.registry,
         )
         self.shares_due = Gauge(

@@ -4,6 +4,7 @@ Topics are looked up in the list of all topics, never by name: asking for an unk
 where the brokers create topics on demand.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -54,6 +55,16 @@ async def admin_client(
         raise KafkaUnavailableError(type(error).__name__, why=why) from error
     finally:
         await stop_client(client, _STOP_S)
+
+
+async def is_answered(options: dict[str, Any], within_s: float) -> bool:
+    """Say whether a fresh client gets an answer from the brokers."""
+    try:
+        async with asyncio.timeout(within_s), admin_client(options) as client:
+            await client.list_topics()
+    except (KafkaUnavailableError, TimeoutError):
+        return False
+    return True
 
 
 async def read_topics(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, TopicFacts]:

@@ -1,12 +1,16 @@
 """Reading a topic as a member of a group: batches, and offsets committed only for what was done.
 
 `getmany` and the rebalance callback run in different tasks. A batch in hand is finished before its partitions
-are given up (KIP-429 calls this the eager protocol: every rebalance revokes all), so that the next owner
-starts where this one ended; without it some records are handled twice.
+are given up (every rebalance of aiokafka's revokes all of them), so that the next owner starts where this one
+ended; without it some records are handled twice.
+
+Nothing here waits without a limit, whatever the brokers do. aiokafka's `getmany` does during a rebalance, and
+counts wrongly when it is cancelled: so it runs in a task of its own, whose result the next batch takes up.
 """
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,13 +21,15 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.cloudevents import Headers
-from service.runtime.kafka.errors import KafkaUnavailableError
+from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
+from service.runtime.kafka.progress import Look
 from service.runtime.kafka.stop import stop_client
 from service.runtime.lifecycle import describe_error
 from service.runtime.logging import get_logger
 
 COMMIT_TIMEOUT_S: Final = 10.0
 DRAIN_TIMEOUT_S: Final = 30.0
+_POLL_S: Final = 0.5
 _SETTINGS: Final[dict[str, Any]] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
@@ -36,16 +42,19 @@ _SETTINGS: Final[dict[str, Any]] = {
     "partition_assignment_strategy": (StickyPartitionAssignor,),
 }
 
+Messages = dict[TopicPartition, list[Any]]
+"""What aiokafka gives: messages by partition, in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it was read; `recorded_at` is the record's own time."""
+    """One record as it was read; `recorded_at` is the record's own time, `value` is None for a tombstone."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: Headers
     recorded_at: datetime
 
@@ -56,6 +65,9 @@ class Batch:
 
     records: list[Record]
     done: bool = field(default=False)
+    held: dict[int, int] = field(default_factory=dict)
+    """By partition, an offset: what is before it is committed, and reading goes no further for as long as the
+    partition stays assigned."""
 
 
 class GroupReader:
@@ -68,33 +80,52 @@ class GroupReader:
     def __init__(
         self, options: dict[str, Any], topic: str, group: str, *, most_records: int, client_id: str
     ) -> None:
-        self._topic = topic
+        self.topic = topic
+        self.group = group
+        self.waited_s = 0.0
+        """Seconds spent waiting for records: in them a partition with a lag ought to move."""
         self._consumer = AIOKafkaConsumer(
             **options, **_SETTINGS, group_id=group, client_id=client_id, max_poll_records=most_records
         )
+        self._fetching: asyncio.Task[tuple[int, Messages]] | None = None
         self._settled = asyncio.Event()
         self._settled.set()
-        self._may_take = asyncio.Event()
-        self._may_take.set()
+        self._in_hand: dict[int, int] = {}
+        self._done_at: dict[int, float] = {}
+        self._held: set[TopicPartition] = set()
         self._assigned = False
+        self._assignments = 0
+        self._given_up: str | None = None
 
     async def start(self, within_s: float) -> None:
         """Connect and subscribe; the group is joined while reading.
 
         Raises:
             KafkaUnavailableError: no broker answers in time.
+            TopicMissingError: there is no such topic; to subscribe to it would be to wait for ever.
         """
-        self._consumer.subscribe([self._topic], listener=_Listener(self))
         try:
             async with asyncio.timeout(within_s):
                 await self._consumer.start()
+                if self.topic not in await self._consumer.topics():
+                    raise TopicMissingError(f"there is no topic {self.topic}")
         except (KafkaError, OSError, TimeoutError) as error:
             raise KafkaUnavailableError(type(error).__name__) from error
+        self._consumer.subscribe([self.topic], listener=_Listener(self))
 
     @property
     def joined(self) -> bool:
         """Whether the group has given this member its partitions, be they none."""
         return self._assigned
+
+    @property
+    def held(self) -> list[int]:
+        """The partitions that are assigned but read no further (`Batch.held`)."""
+        return sorted(partition.partition for partition in self._held)
+
+    def give_up(self, why: str) -> None:
+        """Let whoever waits for the next batch hear that this client is of no more use."""
+        self._given_up = why
 
     @contextlib.asynccontextmanager
     async def next_batch(self, wait_s: float) -> AsyncIterator[Batch]:
@@ -103,75 +134,129 @@ class GroupReader:
         Raises:
             KafkaUnavailableError: the client is of no more use; make another.
         """
-        await self._may_take.wait()
-        try:
-            by_partition = await self._consumer.getmany(timeout_ms=int(wait_s * 1000))
-        except KafkaError as error:
-            raise KafkaUnavailableError(type(error).__name__) from error
-        if not self._may_take.is_set():
-            by_partition = {}  # a rebalance began meanwhile: their next owner reads them
-        batch = Batch([record_of(message) for messages in by_partition.values() for message in messages])
+        messages = await self._fetch(wait_s)
+        batch = Batch([record_of(each) for of_one in messages.values() for each in of_one])
+        assignment = self._assignments
+        self._in_hand = {partition.partition: of_one[0].offset for partition, of_one in messages.items()}
         self._settled.clear()
         try:
             yield batch
-            if batch.records:
-                await self._settle(by_partition, done=batch.done)
+            if messages and assignment == self._assignments:
+                await self._settle(messages, batch)
         finally:
+            self._in_hand = {}
             self._settled.set()
 
-    async def _settle(self, by_partition: dict[TopicPartition, list[Any]], *, done: bool) -> None:
-        mine = self._consumer.assignment() & by_partition.keys()
-        if not done:
-            for partition in mine:
-                self._consumer.seek(partition, by_partition[partition][0].offset)
+    async def _fetch(self, wait_s: float) -> Messages:
+        """Give what was fetched for the partitions as they are assigned now."""
+        if self._given_up is not None:
+            raise KafkaUnavailableError(self._given_up)
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._get(wait_s))
+        began = time.monotonic()
+        await asyncio.wait({self._fetching}, timeout=wait_s + _POLL_S)
+        self.waited_s += time.monotonic() - began
+        if not self._fetching.done():
+            return {}
+        fetched, self._fetching = self._fetching, None
+        try:
+            assignment, messages = fetched.result()
+        except KafkaError as error:
+            raise KafkaUnavailableError(type(error).__name__) from error
+        return messages if assignment == self._assignments else {}
+
+    async def _get(self, wait_s: float) -> tuple[int, Messages]:
+        """Fetch, and say under which assignment: aiokafka gives none between two of them."""
+        messages: Messages = await self._consumer.getmany(timeout_ms=int(wait_s * 1000))
+        return self._assignments, messages
+
+    async def _settle(self, messages: Messages, batch: Batch) -> None:
+        """Commit what is done and go back to what is not."""
+        if not batch.done:
+            for partition, of_one in messages.items():
+                self._consumer.seek(partition, of_one[0].offset)
             return
-        offsets = {partition: by_partition[partition][-1].offset + 1 for partition in mine}
+        offsets = {partition: of_one[-1].offset + 1 for partition, of_one in messages.items()}
+        for partition in offsets.keys() & {TopicPartition(self.topic, number) for number in batch.held}:
+            offsets[partition] = batch.held[partition.partition]
+            self._consumer.seek(partition, offsets[partition])
+            self._consumer.pause(partition)
+            self._held.add(partition)
+        self._done_at |= {each.partition: of_one[-1].timestamp / 1000 for each, of_one in messages.items()}
         try:
             # What is not committed now is by the next batch, or read again: handling is idempotent.
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
                 await self._consumer.commit(offsets)
         except (KafkaError, IllegalStateError, TimeoutError) as error:
-            get_logger().warning("ingest.commit_failed", **describe_error(error))
+            get_logger().warning("consumer.commit_failed", topic=self.topic, **describe_error(error))
 
-    async def pause(self, for_s: float) -> None:
-        """Read nothing for so long, but stay in the group: membership counts the time since the last poll."""
-        partitions = self._consumer.assignment()
-        self._consumer.pause(*partitions)
+    async def pause(self, for_s: float, stop: asyncio.Event) -> None:
+        """Read nothing for so long, but stay in the group: membership counts the time since the last poll.
+
+        Raises:
+            KafkaUnavailableError: as `next_batch`.
+        """
+        deadline = time.monotonic() + for_s
         try:
-            deadline = asyncio.get_running_loop().time() + for_s
-            while (left := deadline - asyncio.get_running_loop().time()) > 0:
-                await self._poll_paused(left)
+            while (left := deadline - time.monotonic()) > 0 and not stop.is_set():
+                # Each time, since a rebalance forgets it.
+                self._consumer.pause(*self._consumer.assignment())
+                for partition, messages in (await self._fetch(min(left, _POLL_S))).items():
+                    self._consumer.seek(partition, messages[0].offset)
         finally:
-            self._consumer.resume(*(partitions & self._consumer.assignment()))
+            self._consumer.resume(*(self._consumer.assignment() - self._held))
 
-    async def _poll_paused(self, for_s: float) -> None:
+    async def look(self, within_s: float) -> Look:
+        """Ask where every partition of this member's ends, and say how far it is done.
+
+        Raises:
+            KafkaUnavailableError: this client gets no answer in time, maybe another does.
+        """
+        mine = self._consumer.assignment() - self._held
         try:
-            taken = await self._consumer.getmany(timeout_ms=int(for_s * 1000) + 1)
-        except KafkaError as error:
+            async with asyncio.timeout(within_s):
+                ends = await self._consumer.end_offsets(mine) if mine else {}
+                done = {each: self._in_hand.get(each.partition) for each in mine}
+                at = {
+                    each: await self._consumer.position(each) if n is None else n for each, n in done.items()
+                }
+        except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
             raise KafkaUnavailableError(type(error).__name__) from error
-        for partition, messages in taken.items():
-            # A rebalance forgot the pause.
-            if partition in self._consumer.assignment():
-                self._consumer.seek(partition, messages[0].offset)
-                self._consumer.pause(partition)
+        return Look(
+            joined=self._assigned,
+            at={each.partition: offset for each, offset in at.items()},
+            ends={each.partition: offset for each, offset in ends.items()},
+            done_at=dict(self._done_at),
+            waited_s=self.waited_s,
+        )
+
+    async def _position(self, partition: TopicPartition) -> int:
+        in_hand = self._in_hand.get(partition.partition)
+        return int(await self._consumer.position(partition)) if in_hand is None else in_hand
 
     async def stop(self, within_s: float) -> None:
         """Leave the group; never hangs."""
         await stop_client(self._consumer, within_s)
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait({self._fetching}, timeout=_POLL_S)
+            if self._fetching.done() and not self._fetching.cancelled():
+                self._fetching.exception()  # nobody wants to know any more
 
-    async def drain(self, revoked: Iterable[TopicPartition]) -> None:
+    async def revoked(self) -> None:
         """Wait for the batch in hand, so that its offsets are committed before another owns them."""
         self._assigned = False
-        self._may_take.clear()
-        if revoked:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_TIMEOUT_S):
-                    await self._settled.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                await self._settled.wait()
+        # What is still in hand, or was fetched and not lent, is the next owner's.
+        self._assignments += 1
+        self._held.clear()
+        self._done_at.clear()
 
-    def resume_taking(self) -> None:
+    def assigned(self) -> None:
         """Take batches again: the group has assigned the partitions anew."""
         self._assigned = True
-        self._may_take.set()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -179,11 +264,13 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._reader = reader
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        await self._reader.drain(revoked)
+        del revoked  # all of them
+        await self._reader.revoked()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        get_logger().info("ingest.assigned", partitions=sorted(tp.partition for tp in assigned))
-        self._reader.resume_taking()
+        partitions = sorted(each.partition for each in assigned)
+        get_logger().info("consumer.assigned", topic=self._reader.topic, partitions=partitions)
+        self._reader.assigned()
 
 
 def record_of(message: Any) -> Record:
@@ -193,7 +280,7 @@ def record_of(message: Any) -> Record:
         partition=message.partition,
         offset=message.offset,
         key=message.key,
-        value=message.value or b"",
+        value=message.value,
         headers=list(message.headers),
         recorded_at=datetime.fromtimestamp(message.timestamp / 1000, UTC),
     )

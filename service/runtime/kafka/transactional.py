@@ -7,29 +7,20 @@ this producer; make another.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.cloudevents import Headers
 from schemas.topics import MAX_MESSAGE_BYTES
 from service.runtime.kafka.errors import KafkaUnavailableError
+from service.runtime.kafka.publish import Outgoing
 from service.runtime.kafka.stop import stop_client
+
+__all__ = ["Outgoing", "TransactionalPublisher"]
 
 _MAX_BATCH_BYTES: Final = 900_000
 _REQUEST_TIMEOUT_MS: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One record to publish; `topic` in full."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    headers: Headers
 
 
 class TransactionalPublisher:

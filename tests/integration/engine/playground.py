@@ -140,7 +140,7 @@ class Playground:
     async def take_in(self, events: Iterable[dict[str, Any]]) -> None:
         """Ingest these as one batch."""
         said = digest([record_of(event, self.now()) for event in events], READING)
-        assert said.unreadable == 0
+        assert not said.unreadable
         await self.projections.note_and_apply(said.events, said.projection)
 
     async def read(self) -> int:
