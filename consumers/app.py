@@ -14,6 +14,8 @@ from consumers.accounts import AccountsLane
 from consumers.clone.lane import CloneLane
 from consumers.clone.policy import DefaultFollows, Leave, OnUpdate, Policy
 from consumers.clone.tools import Tools
+from consumers.direct.reading import ConnectedReadingLane
+from consumers.direct.record import RecordDirect
 from consumers.fanout import FanoutLane
 from consumers.ingest.handler import Ingest
 from consumers.projection.observe import Reading
@@ -21,6 +23,7 @@ from consumers.refresh import RefreshLane
 from consumers.relay import RelayLane
 from consumers.schema_watch import SchemaWatch
 from consumers.store.database import Database, StoreError
+from consumers.store.direct import DirectRecords
 from consumers.store.fanouts import FanoutStore
 from consumers.store.limiter import Limiter
 from consumers.store.listing import ListingStore
@@ -100,7 +103,10 @@ class _Work:
         self._metrics, self._health = Metrics(), Health()
         self._database = Database(settings.database_url.get_secret_value())
         self._outbox = Outbox(self._database)
-        self._projections = ProjectionStore(self._database)
+        # Who only observes announces nothing.
+        record = RecordDirect(settings.record_direct) if settings.stripe_writes == "on" else RecordDirect.NONE
+        self._direct = DirectRecords(self._outbox, record=record, livemode=settings.livemode)
+        self._projections = ProjectionStore(self._database, self._direct)
         self._shares = ShareStore(
             self._database, self._outbox, lease_s=settings.lease_s, livemode=settings.livemode
         )
@@ -156,7 +162,7 @@ class _Work:
             self._health.add_readiness("ingest", ingest.health)
             self._health.add_liveness("ingest", ingest.pulse)
             supervisor.start("ingest", lambda: self._once_migrated(ingest, stop))
-            fanout = FanoutLane(self._database, FanoutStore(self._database))
+            fanout = FanoutLane(self._database, FanoutStore(self._database, self._direct))
             supervisor.start("fanout", lambda: self._once_migrated(fanout, stop))
         if Lane.RELAY in self._lanes:
             relay = RelayLane(
@@ -170,6 +176,10 @@ class _Work:
             refresh = self._make_refresh(calls)
             supervisor.start("clone", functools.partial(self._clone, calls, stop))
             supervisor.start("refresh", lambda: self._once_migrated(refresh, stop))
+            connected = ConnectedReadingLane(
+                self._database, self._projections, calls, self._watch, self._metrics, now=_now
+            )
+            supervisor.start("connected_reading", lambda: self._once_migrated(connected, stop))
             accounts = AccountsLane(ListingStore(self._database), calls, self._watch, now=_now)
             supervisor.start("accounts", lambda: self._once_migrated(accounts, stop))
             supervisor.start("backlog", functools.partial(self._count_backlog, stop))

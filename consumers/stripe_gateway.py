@@ -73,6 +73,25 @@ class StripeGateway:
             )
         )
 
+    async def create_payment_method(self, account: str, parameters: Mapping[str, Any], key: str) -> Reply:
+        """Make a method on `account`, of a token that was made there."""
+        return await self._reply(
+            self._client.v1.payment_methods.create_async(
+                cast("Any", dict(parameters)), {"stripe_account": account, "idempotency_key": key}
+            )
+        )
+
+    async def create_setup_intent(self, account: str, parameters: Mapping[str, Any], key: str) -> Reply:
+        """Create, and by `confirm` confirm, a SetupIntent on `account`: it saves a method with its mandate.
+
+        https://docs.stripe.com/api/setup_intents/create
+        """
+        return await self._reply(
+            self._client.v1.setup_intents.create_async(
+                cast("Any", dict(parameters)), {"stripe_account": account, "idempotency_key": key}
+            )
+        )
+
     async def attach(
         self, account: str, payment_method: str, parameters: Mapping[str, Any], key: str
     ) -> Reply:
@@ -124,6 +143,18 @@ class StripeGateway:
     async def read_customer(self, customer: str, account: str | None = None) -> Reply:
         """Read a customer on `account`, or on the platform; a deleted one answers with `deleted`."""
         return await self._reply(self._client.v1.customers.retrieve_async(customer, None, _on(account)))
+
+    async def read_setup_intent(self, intent: str, account: str) -> Reply:
+        """Read a SetupIntent on `account`."""
+        return await self._reply(self._client.v1.setup_intents.retrieve_async(intent, None, _on(account)))
+
+    async def read_payment_intent(self, intent: str, account: str) -> Reply:
+        """Read a PaymentIntent on `account`."""
+        return await self._reply(self._client.v1.payment_intents.retrieve_async(intent, None, _on(account)))
+
+    async def read_mandate(self, mandate: str, account: str) -> Reply:
+        """Read a mandate on `account`."""
+        return await self._reply(self._client.v1.mandates.retrieve_async(mandate, None, _on(account)))
 
     async def read_account(self, account: str) -> Reply:
         """Read a connected account."""

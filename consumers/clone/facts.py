@@ -102,6 +102,8 @@ class CloneFacts:
     detached: bool = False
     """We detached it."""
     detached_by_others: bool = False
+    mandate: bool = False
+    """A mandate for it was seen on the account."""
     missing: bool = False
     """Stripe did not find something that it needs, once; what was named has been read since."""
 
@@ -111,7 +113,7 @@ class MethodFacts:
     """One platform method of the share's customer, and its clone where a row is there.
 
     `reusable` is the same card, saved on the connected customer already. `confirmed`: a reading showed what
-    is said here.
+    is said here. `wanted`: it is among those that the share is granted for.
     """
 
     id: str
@@ -125,6 +127,7 @@ class MethodFacts:
     owner_supported: bool = True
     confirmed: bool = False
     reusable: Connected | None = None
+    wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from consumers.clone.gates import (
     is_attached,
     is_exhausted,
     must_look_up,
+    standing,
     type_closed,
 )
 from consumers.clone.policy import OnUpdate, Policy
@@ -139,8 +140,8 @@ def _keep_right(
         yield ReadClone(method, clone.connected_payment_method_id or "", None)
     elif clone.generation < method.generation:
         yield from _renew(method, clone, policy, now)
-    elif clone.state is not State.READY or clone.reason not in (None, Reason.REUSED):
-        yield Announce(method, State.READY, None if clone.ours else Reason.REUSED)
+    elif (clone.state, clone.reason) != (State.READY, standing(method)):
+        yield Announce(method, State.READY, standing(method))
     elif (
         clone.ours
         and clone.update_refused_generation != clone.generation

@@ -9,7 +9,7 @@ import msgspec
 from consumers.clone import intents, verdicts
 from consumers.clone.content import changes
 from consumers.clone.facts import Connected, Content, Intent, MethodFacts, Outcome, ShareFacts, Step
-from consumers.clone.gates import is_attached, why_absent
+from consumers.clone.gates import is_attached, standing, why_absent
 from consumers.clone.policy import Leave
 from consumers.clone.tools import Later, Tools
 from consumers.clone.verdicts import Declined, Detached, Failed, Missing
@@ -86,7 +86,7 @@ class Outcomes:
                 None,
                 source_fingerprint=_fingerprint(method.content),
             )
-            await recording.announce(method, State.READY, None if method.clone.ours else Reason.REUSED, now)
+            await recording.announce(method, State.READY, standing(method), now)
         self._log.info("clone.caught_up", account=share.account.id, platform_payment_method=method.id)
 
     # -- a write that succeeded
@@ -150,7 +150,7 @@ class Outcomes:
             source_fingerprint=_fingerprint(original),
             detach_at=now + policy.superseded_grace if policy.on_superseded is Leave.DETACH else None,
         )
-        await recording.announce(method, State.READY, None, now)
+        await recording.announce(method, State.READY, standing(method, clone_id), now)
 
     async def _updated(self, recording: Recording, method: MethodFacts, intent: Intent, reply: Reply) -> None:
         """An update of the same generation only adds billing details: nothing to tell."""
@@ -162,7 +162,7 @@ class Outcomes:
             # Stripe took the update and shows something else: it is not asked again.
             await recording.update_refused(method, intent.generation)
         if is_newer:
-            await recording.announce(method, State.READY, None, now)
+            await recording.announce(method, State.READY, standing(method), now)
 
     async def _detached(
         self, recording: Recording, share: ShareFacts, method: MethodFacts, connected_id: str
@@ -334,7 +334,7 @@ class Outcomes:
             await recording.connected_customer(str(customer), None)
         seen = Connected(intents.made(method), clone.generation, _content(reply))
         await recording.brought_to(method, seen, now, reply.request_id)
-        await recording.announce(method, State.READY, None if clone.ours else Reason.REUSED, now)
+        await recording.announce(method, State.READY, standing(method), now)
 
     async def not_read(
         self, method: MethodFacts, connected_id: str, intent: Intent | None, refused: RefusedError

@@ -12,6 +12,8 @@ from typing import Final, TypeVar
 from consumers.projection.seen import (
     AccountSeen,
     ConnectedCustomerSeen,
+    ConnectedHint,
+    ConnectedKind,
     ConnectedMethodSeen,
     CustomerSeen,
     Hint,
@@ -34,6 +36,8 @@ class Projection:
     connected_methods: dict[str, ConnectedMethodSeen] = field(default_factory=dict)
     connected_customers: dict[tuple[str, str], ConnectedCustomerSeen] = field(default_factory=dict)
     """By account and customer."""
+    connected_hints: dict[tuple[str, ConnectedKind, str], ConnectedHint] = field(default_factory=dict)
+    """By account, kind and object."""
     doubtful: dict[tuple[Kind, str], datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -44,6 +48,7 @@ class Projection:
             or self.accounts
             or self.connected_methods
             or self.connected_customers
+            or self.connected_hints
             or self.doubtful
         )
 
@@ -68,18 +73,28 @@ def fold(batch: Iterable[Seen]) -> Projection:
                 _take(rows, Kind.PAYMENT_METHOD, rows.payment_methods, seen, _payment_method)
             case AccountSeen():
                 _take(rows, Kind.ACCOUNT, rows.accounts, seen, _account)
-            case ConnectedMethodSeen():
-                had = rows.connected_methods.get(seen.id)
-                rows.connected_methods[seen.id] = seen if had is None else _connected_method(had, seen)
-            case ConnectedCustomerSeen(account_id=account, id=id_):
-                known = rows.connected_customers.get((account, id_))
-                if known is None or not known.deleted:
-                    rows.connected_customers[account, id_] = seen
+            case ConnectedMethodSeen() | ConnectedCustomerSeen() | ConnectedHint():
+                _take_connected(rows, seen)
             case Hint(kind=kind, id=id_, as_of=as_of):
                 if id_ not in _seen_in(rows, kind, as_of):
                     # Its snapshot twin is of the same second, and settles it.
                     rows.doubt(kind, id_, as_of - ONE_SECOND)
     return rows
+
+
+def _take_connected(
+    rows: Projection, seen: ConnectedMethodSeen | ConnectedCustomerSeen | ConnectedHint
+) -> None:
+    match seen:
+        case ConnectedMethodSeen():
+            had = rows.connected_methods.get(seen.id)
+            rows.connected_methods[seen.id] = seen if had is None else _connected_method(had, seen)
+        case ConnectedCustomerSeen(account_id=account, id=id_):
+            known = rows.connected_customers.get((account, id_))
+            if known is None or not known.deleted:
+                rows.connected_customers[account, id_] = seen
+        case ConnectedHint(kind=kind, id=id_, account_id=account):
+            rows.connected_hints[account, kind, id_] = seen
 
 
 def _seen_in(rows: Projection, kind: Kind, as_of: datetime) -> set[str]:
@@ -147,6 +162,8 @@ def _connected_method(had: ConnectedMethodSeen, seen: ConnectedMethodSeen) -> Co
         seen,
         type=seen.type or had.type,
         content=had.content if seen.content is None else seen.content,
+        blocked=had.blocked if seen.content is None else seen.blocked,
+        mandate=seen.mandate or had.mandate,
         customer_id=seen.customer_id or had.customer_id,
         detached=ended.detached,
         idempotency_key=ended.idempotency_key if told else None,

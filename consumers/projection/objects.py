@@ -12,7 +12,14 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from consumers.projection.seen import AccountSeen, CustomerSeen, PaymentMethodSeen
+from consumers.projection.seen import (
+    AccountSeen,
+    ConnectedCustomerSeen,
+    ConnectedMethodSeen,
+    CustomerSeen,
+    MandateSeen,
+    PaymentMethodSeen,
+)
 
 ACCOUNT_ID: Final = re.compile(r"acct_[A-Za-z0-9]{1,64}\Z")
 EVERY_ACCOUNT: Final = "*"
@@ -54,6 +61,42 @@ class PaymentMethod(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None = None
     card: dict[str, Any] | None = None
     us_bank_account: dict[str, Any] | None = None
+
+
+class SetupIntent(msgspec.Struct, frozen=True):
+    """A `setup_intent`; a succeeded one with a customer has saved its method on that customer."""
+
+    id: str
+    status: str
+    customer: str | None = None
+    payment_method: str | None = None
+    mandate: str | None = None
+
+
+class PaymentIntent(msgspec.Struct, frozen=True):
+    """A `payment_intent`; `setup_future_usage` may also lie under `payment_method_options` and the type."""
+
+    id: str
+    status: str
+    customer: str | None = None
+    payment_method: str | None = None
+    setup_future_usage: str | None = None
+    payment_method_options: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def saves(self) -> bool:
+        """Whether its method is saved on its customer by the payment."""
+        options = (self.payment_method_options or {}).values()
+        usages = [self.setup_future_usage, *(each.get("setup_future_usage") for each in options)]
+        return self.customer is not None and any(usage not in (None, "none") for usage in usages)
+
+
+class Mandate(msgspec.Struct, frozen=True):
+    """A `mandate`: the holder's leave to debit a bank account."""
+
+    id: str
+    payment_method: str
+    status: str
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -187,4 +230,80 @@ def capability_seen(capability: Capability, as_of: datetime) -> AccountSeen:
         as_of=as_of,
         capabilities={capability.id: capability.status},
         whole=False,
+    )
+
+
+def connected_method_seen(
+    method: PaymentMethod,
+    as_of: datetime,
+    account: str,
+    *,
+    detached_from: str | None = None,
+    detached: bool = False,
+    idempotency_key: str | None = None,
+) -> ConnectedMethodSeen:
+    """Say what a payment method on a connected account says."""
+    seen = payment_method_seen(method, as_of, detached_from=detached_from, detached=detached)
+    return ConnectedMethodSeen(
+        id=seen.id,
+        as_of=as_of,
+        account_id=account,
+        customer_id=seen.customer_id,
+        type=seen.type,
+        content=seen.content,
+        detached=detached,
+        idempotency_key=idempotency_key,
+        blocked=seen.blocked,
+    )
+
+
+def connected_customer_seen(customer: Customer, as_of: datetime, account: str) -> ConnectedCustomerSeen:
+    """Say what a customer on a connected account says."""
+    settings = customer.invoice_settings
+    return ConnectedCustomerSeen(
+        id=customer.id,
+        as_of=as_of,
+        account_id=account,
+        default_payment_method_id=settings.default_payment_method if settings is not None else None,
+        deleted=customer.deleted,
+    )
+
+
+def saved_by(
+    intent: SetupIntent | PaymentIntent, as_of: datetime, account: str, idempotency_key: str | None = None
+) -> ConnectedMethodSeen | None:
+    """Say which method an intent that succeeded has saved on which customer; None where it saved none.
+
+    A SetupIntent names the mandate it made, where the method needs one. A bank debit that was paid had one
+    too (https://docs.stripe.com/payments/ach-direct-debit), but a payment does not tell its method's type.
+    """
+    saves = intent.saves if isinstance(intent, PaymentIntent) else intent.customer is not None
+    if intent.status != "succeeded" or intent.payment_method is None or not saves:
+        return None
+    has_mandate = isinstance(intent, PaymentIntent) or intent.mandate is not None
+    return ConnectedMethodSeen(
+        id=intent.payment_method,
+        as_of=as_of,
+        account_id=account,
+        customer_id=intent.customer,
+        type="",
+        content=None,
+        detached=False,
+        idempotency_key=idempotency_key,
+        mandate=MandateSeen(active=True, as_of=as_of) if has_mandate else None,
+    )
+
+
+def mandate_seen(mandate: Mandate, as_of: datetime, account: str) -> ConnectedMethodSeen:
+    """Say whether the holder's leave is in force."""
+    return ConnectedMethodSeen(
+        id=mandate.payment_method,
+        as_of=as_of,
+        account_id=account,
+        customer_id=None,
+        type="",
+        content=None,
+        detached=False,
+        idempotency_key=None,
+        mandate=MandateSeen(active=mandate.status == "active", as_of=as_of),
     )

@@ -11,6 +11,8 @@ from consumers.projection import objects
 from consumers.projection.seen import (
     AccountSeen,
     ConnectedCustomerSeen,
+    ConnectedHint,
+    ConnectedKind,
     ConnectedMethodSeen,
     CustomerSeen,
     Hint,
@@ -97,15 +99,15 @@ def _observe_account_v2(event: StripeEvent, recorded_at: datetime) -> Seen | Non
 
 @dataclass(frozen=True, slots=True)
 class _Observer:
-    """`kind` is the projection that a thin event puts in doubt; None where there is none to be read."""
+    """`kind` is what a thin event has read: a projection, or an object on its account."""
 
-    kind: Kind | None
-    read: Callable[[StripeEvent, datetime, Reading], Seen]
+    kind: Kind | ConnectedKind
+    read: Callable[[StripeEvent, datetime, Reading], Seen | None]
 
 
 def _thin(event: StripeEvent, name: str, observer: _Observer, as_of: datetime) -> Seen | None:
     """A thin event tells only which object it is about, and by its type that something ended."""
-    if observer.kind is not None:
+    if isinstance(observer.kind, Kind):
         target = event.account if observer.kind is Kind.ACCOUNT else event.object_id
         return Hint(observer.kind, target, as_of) if target else None
     if event.object_id is None or event.account is None:
@@ -123,7 +125,7 @@ def _thin(event: StripeEvent, name: str, observer: _Observer, as_of: datetime) -
         )
     if name == "customer.deleted":
         return ConnectedCustomerSeen(event.object_id, as_of, event.account, None, deleted=True)
-    return None
+    return ConnectedHint(observer.kind, event.object_id, event.account, as_of, event.idempotency_key)
 
 
 def _customer(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
@@ -167,15 +169,14 @@ def _access(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
 
 
 def _connected_method(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
-    seen = _payment_method(event, as_of, reading)
-    return ConnectedMethodSeen(
-        id=seen.id,
-        as_of=as_of,
-        account_id=event.account or "",
-        customer_id=seen.customer_id,
-        type=seen.type,
-        content=seen.content,
-        detached=seen.detached,
+    del reading
+    previous = msgspec.json.decode(event.previous_attributes or b"{}", type=_Previous)
+    return objects.connected_method_seen(
+        objects.decode(event.object, objects.PaymentMethod),
+        as_of,
+        event.account or "",
+        detached_from=previous.customer,
+        detached=event.type.endswith(".detached"),
         idempotency_key=event.idempotency_key,
     )
 
@@ -183,20 +184,32 @@ def _connected_method(event: StripeEvent, as_of: datetime, reading: Reading) -> 
 def _connected_customer(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
     del reading
     customer = objects.decode(event.object, objects.Customer)
-    settings = customer.invoice_settings
-    return ConnectedCustomerSeen(
-        id=customer.id,
-        as_of=as_of,
-        account_id=event.account or "",
-        default_payment_method_id=settings.default_payment_method if settings is not None else None,
-        deleted=customer.deleted or event.type.endswith(".deleted"),
-    )
+    if event.type.endswith(".deleted"):
+        customer = msgspec.structs.replace(customer, deleted=True)
+    return objects.connected_customer_seen(customer, as_of, event.account or "")
+
+
+def _saved_by_setup(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen | None:
+    del reading
+    intent = objects.decode(event.object, objects.SetupIntent)
+    return objects.saved_by(intent, as_of, event.account or "", event.idempotency_key)
+
+
+def _saved_by_payment(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen | None:
+    del reading
+    intent = objects.decode(event.object, objects.PaymentIntent)
+    return objects.saved_by(intent, as_of, event.account or "", event.idempotency_key)
+
+
+def _mandate(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
+    del reading
+    return objects.mandate_seen(objects.decode(event.object, objects.Mandate), as_of, event.account or "")
 
 
 _CUSTOMER: Final = _Observer(Kind.CUSTOMER, _customer)
 _METHOD: Final = _Observer(Kind.PAYMENT_METHOD, _payment_method)
-_CONNECTED_CUSTOMER: Final = _Observer(None, _connected_customer)
-_CONNECTED_METHOD: Final = _Observer(None, _connected_method)
+_CONNECTED_CUSTOMER: Final = _Observer(ConnectedKind.CUSTOMER, _connected_customer)
+_CONNECTED_METHOD: Final = _Observer(ConnectedKind.PAYMENT_METHOD, _connected_method)
 _ACCESS: Final = _Observer(Kind.ACCOUNT, _access)
 
 _OF_THE_PLATFORM: Final[dict[str, _Observer]] = {
@@ -215,11 +228,15 @@ _OF_ACCOUNTS: Final[dict[str, _Observer]] = {
     "capability.updated": _Observer(Kind.ACCOUNT, _capability),
     "account.application.authorized": _ACCESS,
     "account.application.deauthorized": _ACCESS,
+    "customer.created": _CONNECTED_CUSTOMER,
     "customer.updated": _CONNECTED_CUSTOMER,
     "customer.deleted": _CONNECTED_CUSTOMER,
     "payment_method.attached": _CONNECTED_METHOD,
     "payment_method.updated": _CONNECTED_METHOD,
     "payment_method.automatically_updated": _CONNECTED_METHOD,
     "payment_method.detached": _CONNECTED_METHOD,
+    "setup_intent.succeeded": _Observer(ConnectedKind.SETUP_INTENT, _saved_by_setup),
+    "payment_intent.succeeded": _Observer(ConnectedKind.PAYMENT_INTENT, _saved_by_payment),
+    "mandate.updated": _Observer(ConnectedKind.MANDATE, _mandate),
 }
 """What an event of a connected account says."""

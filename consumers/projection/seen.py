@@ -18,6 +18,16 @@ class Kind(StrEnum):
     PAYMENT_METHOD = "payment_method"
 
 
+class ConnectedKind(StrEnum):
+    """The Stripe objects on connected accounts that tell what is saved there."""
+
+    PAYMENT_METHOD = "payment_method"
+    CUSTOMER = "customer"
+    SETUP_INTENT = "setup_intent"
+    PAYMENT_INTENT = "payment_intent"
+    MANDATE = "mandate"
+
+
 @dataclass(frozen=True, slots=True)
 class CustomerSeen:
     """A platform customer as Stripe showed it; `granted_all` shares it with every connected account."""
@@ -76,11 +86,19 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
+class MandateSeen:
+    """Whether a mandate for a method was in force, and when."""
+
+    active: bool
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectedMethodSeen:
     """A payment method on a connected account, as an event told of it; our clones too.
 
-    `content` is None where the event did not carry it; `idempotency_key` is that of the request that it came
-    of, and tells whether that was ours.
+    `content` is None where the event did not carry it, and `type` is empty; `idempotency_key` is that of the
+    request that it came of, and tells whether that was ours. `mandate` is None where nothing was said of one.
     """
 
     id: str
@@ -90,6 +108,19 @@ class ConnectedMethodSeen:
     type: str
     content: Mapping[str, Any] | None
     detached: bool
+    idempotency_key: str | None
+    blocked: bool = False
+    mandate: MandateSeen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedHint:
+    """Something changed on an object of a connected account, but not what: it has to be read there."""
+
+    kind: ConnectedKind
+    id: str
+    account_id: str
+    as_of: datetime
     idempotency_key: str | None
 
 
@@ -104,4 +135,12 @@ class ConnectedCustomerSeen:
     deleted: bool
 
 
-Seen = CustomerSeen | PaymentMethodSeen | AccountSeen | ConnectedMethodSeen | ConnectedCustomerSeen | Hint
+Seen = (
+    CustomerSeen
+    | PaymentMethodSeen
+    | AccountSeen
+    | ConnectedMethodSeen
+    | ConnectedCustomerSeen
+    | ConnectedHint
+    | Hint
+)

@@ -30,6 +30,7 @@ class Fanout(StrEnum):
     MARK_ACCOUNT = "mark_account"
     GRANT_CUSTOMER = "grant_customer"
     GRANT_ACCOUNT = "grant_account"
+    DIRECT_ACCOUNT = "direct_account"
 
 
 @dataclass(frozen=True, slots=True)

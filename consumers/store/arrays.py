@@ -8,6 +8,7 @@ import msgspec
 from consumers.projection.seen import (
     AccountSeen,
     ConnectedCustomerSeen,
+    ConnectedHint,
     ConnectedMethodSeen,
     CustomerSeen,
     PaymentMethodSeen,
@@ -62,7 +63,10 @@ def connected_methods(rows: Sequence[ConnectedMethodSeen]) -> dict[str, Any]:
         "customers": [row.customer_id for row in rows],
         "types": [row.type for row in rows],
         "contents": [json_text(row.content) if row.content is not None else None for row in rows],
+        "blocked": [row.blocked for row in rows],
         "detached": [row.detached for row in rows],
+        "mandates": [row.mandate.active if row.mandate is not None else None for row in rows],
+        "mandates_as_of": [row.mandate.as_of if row.mandate is not None else None for row in rows],
         "keys": [row.idempotency_key for row in rows],
     }
 
@@ -75,6 +79,17 @@ def connected_customers(rows: Sequence[ConnectedCustomerSeen]) -> dict[str, Any]
         "accounts": [row.account_id for row in rows],
         "defaults": [row.default_payment_method_id for row in rows],
         "deleted": [row.deleted for row in rows],
+    }
+
+
+def connected_hints(rows: Sequence[ConnectedHint]) -> dict[str, Any]:
+    """Columns of want_connected_readings."""
+    return {
+        "accounts": [row.account_id for row in rows],
+        "kinds": [row.kind for row in rows],
+        "ids": [row.id for row in rows],
+        "as_of": [row.as_of for row in rows],
+        "keys": [row.idempotency_key for row in rows],
     }
 
 

@@ -4,20 +4,26 @@ from typing import Any
 
 from consumers.projection.spread import MOST_AT_ONCE, Fanout, Priority, priority_of
 from consumers.store.database import Connection, Database, load_queries
+from consumers.store.direct import DirectRecords
 from consumers.store.marking import Marking
 
 
 class FanoutStore:
     """Expands what ingest left to chunks. Any number of processes may: each takes another one."""
 
-    def __init__(self, database: Database, *, chunk: int = MOST_AT_ONCE) -> None:
-        """Args: the database, and how many shares one transaction may touch."""
+    def __init__(
+        self, database: Database, direct: DirectRecords | None = None, *, chunk: int = MOST_AT_ONCE
+    ) -> None:
+        """Args: the database, what announces direct methods, and how many rows one transaction may touch."""
         self._database = database
+        self._direct = direct
         self._chunk = chunk
         self._marking = Marking()
         self._queries = load_queries("fanout")
         self._projection = load_queries("projection")
         self._marks = load_queries("marking")
+        self._directs = load_queries("direct")
+        self._refresh = load_queries("refresh")
 
     async def expand(self) -> int | None:
         """Do one chunk of the oldest; return how many shares it touched, None where nothing waits.
@@ -63,6 +69,9 @@ class FanoutStore:
             case Fanout.GRANT_ACCOUNT:
                 rows = self._queries.next_customers(connection, after=after, most=most)
                 found = [(row["id"], row["id"]) async for row in rows]
+            case Fanout.DIRECT_ACCOUNT:
+                rows = self._directs.next_direct(connection, account=subject, after=after, most=most)
+                found = [(row["id"], row["id"]) async for row in rows]
         return found[-1][0] if found else None, [each for _, each in found]
 
     async def _do(self, connection: Connection, held: Any, subjects: list[Any], priority: Priority) -> int:
@@ -77,6 +86,11 @@ class FanoutStore:
             case Fanout.GRANT_ACCOUNT:
                 pairs = [(customer, held["subject_id"]) for customer in subjects]
                 return await self._grant(connection, pairs, priority, mark=False)
+            case Fanout.DIRECT_ACCOUNT:
+                if self._direct is not None:
+                    await self._direct.account_changed(connection, subjects)
+                    await self._refresh.announce_refresh(connection)
+                return 0
 
     async def _mark(self, connection: Connection, ids: list[int], priority: Priority) -> int:
         rows = self._marks.lock_shares(connection, customers=[], accounts=[], ids=ids, others=[])

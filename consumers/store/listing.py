@@ -6,9 +6,9 @@ from typing import Final
 
 from consumers.projection.seen import AccountSeen
 from consumers.store import arrays
+from consumers.store.connected import SETTLE
 from consumers.store.database import Database, load_queries
 from consumers.store.marking import Changed, Marking
-from consumers.store.projections import SETTLE
 
 LEASE: Final = timedelta(minutes=5)
 """How long a page may take, all told; a listing that nobody goes on with is then begun again."""

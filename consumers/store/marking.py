@@ -42,6 +42,7 @@ class Marking:
         self._queries = load_queries("marking")
         self._connected = load_queries("connected")
         self._fanout = load_queries("fanout")
+        self._direct = load_queries("direct")
 
     async def make_due(self, connection: Connection, changed: Changed) -> int:
         """Make the shares due that this matters to; return how many are at once, the others follow in chunks.
@@ -157,6 +158,9 @@ class Marking:
         put_off += [
             (Fanout.MARK_ACCOUNT, account) for account in sorted(changed.accounts - set(_of(few, "account")))
         ]
+        if changed.accounts:
+            direct = self._direct.accounts_with_direct(connection, ids=sorted(changed.accounts))
+            put_off += [(Fanout.DIRECT_ACCOUNT, row["id"]) async for row in direct]
         if changed.joined and await self._fanout.is_anything_granted_to_all(connection):
             put_off += [(Fanout.GRANT_ACCOUNT, account) for account in sorted(changed.joined)]
         if put_off:

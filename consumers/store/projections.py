@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from consumers.clone.intents import KEY_PREFIX
-from consumers.projection.fold import Projection
-from consumers.projection.seen import AccountSeen, CustomerSeen, Kind, PaymentMethodSeen
+from consumers.projection.fold import Projection, fold
+from consumers.projection.seen import (
+    AccountSeen,
+    ConnectedCustomerSeen,
+    ConnectedMethodSeen,
+    CustomerSeen,
+    Kind,
+    PaymentMethodSeen,
+)
 from consumers.store import arrays
+from consumers.store.connected import SETTLE, ConnectedObjects, ConnectedReading
 from consumers.store.database import Connection, Database, load_queries
+from consumers.store.direct import DirectRecords
 from consumers.store.marking import Changed, Marking
-
-SETTLE: Final = timedelta(seconds=2)
-"""How long a doubt waits for the object to arrive by itself before it is read at Stripe."""
 
 CHANNEL_REFRESH: Final = "offshoot_refresh"
 """Notified when something must be read at once."""
@@ -45,11 +50,12 @@ class Refresh:
 class ProjectionStore:
     """The projections of accounts, customers and payment methods."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, direct: DirectRecords | None = None) -> None:
+        """Args: the database, and what announces direct methods; None announces none."""
         self._database = database
+        self._connected = ConnectedObjects(direct)
         self._queries = load_queries("projection")
         self._refresh = load_queries("refresh")
-        self._connected = load_queries("connected")
         self._marking = Marking()
 
     async def unseen(self, connection: Connection, events: Sequence[EventNoted]) -> set[str]:
@@ -79,25 +85,15 @@ class ProjectionStore:
         # First stubs and locks, customers before accounts and each in id order; only later statements read.
         # A card and its customer come by different partitions: else each of two transactions could miss the
         # other's half.
-        heard = await self._unjoined(connection, rows)
+        heard = await self._connected.unjoined(connection, rows)
         await self._lock(connection, rows, heard)
         changed = Changed(connected_customers=list(rows.connected_customers.values()))
         await self._apply_accounts(connection, rows.accounts.values(), heard, changed)
         await self._apply_customers(connection, rows.customers.values(), changed)
         await self._apply_payment_methods(connection, rows.payment_methods.values(), changed)
         await self._doubt(connection, rows)
-        await self._apply_connected_methods(connection, rows, changed)
+        await self._connected.apply(connection, rows, changed)
         return await self._marking.make_due(connection, changed)
-
-    async def _unjoined(self, connection: Connection, rows: Projection) -> set[str]:
-        """Give the accounts that only what happened on them tells of, for the first time."""
-        speaking = {method.account_id for method in rows.connected_methods.values()}
-        speaking.update(account for account, _ in rows.connected_customers)
-        if not speaking:
-            return set()
-        return {
-            row["id"] async for row in self._connected.unjoined_accounts(connection, ids=sorted(speaking))
-        }
 
     async def _lock(self, connection: Connection, rows: Projection, heard: Iterable[str] = ()) -> None:
         customers, accounts, methods = _ids(rows)
@@ -112,6 +108,7 @@ class ProjectionStore:
                 pass
         if methods:
             await self._queries.add_payment_method_stubs(connection, ids=sorted(methods))
+        await self._connected.lock(connection, rows, accounts)
 
     async def _apply_customers(
         self, connection: Connection, seen: Iterable[CustomerSeen], changed: Changed
@@ -152,8 +149,7 @@ class ProjectionStore:
     ) -> None:
         rows = list(seen)
         if heard:
-            joined = self._connected.join_accounts(connection, ids=sorted(heard))
-            changed.joined.update([row["id"] async for row in joined])
+            changed.joined.update(await self._connected.join(connection, heard))
         if rows:
             query = self._queries.apply_accounts(connection, **arrays.accounts(rows), settle=SETTLE)
             _note_accounts(changed, [row async for row in query])
@@ -169,20 +165,29 @@ class ProjectionStore:
                 ids, as_of = zip(*doubts, strict=True)
                 await doubt(connection, ids=list(ids), as_of=list(as_of), settle=SETTLE)
 
-    async def _apply_connected_methods(
-        self, connection: Connection, rows: Projection, changed: Changed
-    ) -> None:
-        """Write what is on connected accounts, and find the shares that others' doings there matter to."""
-        methods = list(rows.connected_methods.values())
-        if not methods:
-            return
-        written = self._connected.apply_connected_methods(
-            connection, **arrays.connected_methods(methods), key_prefix=f"{KEY_PREFIX}:"
-        )
-        news = [row["id"] async for row in written]
-        if news:
-            shares = self._connected.shares_of_connected_methods(connection, ids=news)
-            changed.shares.update([row["id"] async for row in shares])
+    async def claim_connected_readings(self, limit: int) -> list[ConnectedReading]:
+        """Take objects on connected accounts that must be read at Stripe."""
+        async with self._database.connection() as connection:
+            return await self._connected.claim_readings(connection, limit, READ_AGAIN, READ_AGAIN_AT_MOST)
+
+    async def next_connected_reading_s(self) -> float | None:
+        """Give the seconds until the next such reading is due, negative if one is; None when none waits."""
+        async with self._database.connection() as connection:
+            return await self._connected.next_reading_s(connection)
+
+    async def apply_connected_reading(
+        self, reading: ConnectedReading, seen: ConnectedMethodSeen | ConnectedCustomerSeen | None
+    ) -> int:
+        """Write what a reading showed, None where that was nothing; return how many shares became due."""
+        rows = fold([seen] if seen is not None else [])
+        async with self._database.transaction() as connection:
+            due = await self._apply(connection, rows) if rows else 0
+            await self._connected.end_reading(connection, reading)
+            return due
+
+    async def apply_connected_method(self, connection: Connection, seen: ConnectedMethodSeen) -> None:
+        """Write, in somebody's transaction, what an answer to a write of ours showed."""
+        await self._apply(connection, fold([seen]))
 
     async def want_account(self, account: str) -> None:
         """Have an account read at once: a share waits for it, and is due again once it was read."""

@@ -240,6 +240,7 @@ def _method(row: Any) -> MethodFacts:
         owner_supported=row["owner_supported"],
         confirmed=row["confirmed"],
         reusable=reusable,
+        wanted=row["wanted"],
     )
 
 
@@ -269,6 +270,7 @@ def _clone(row: Any) -> CloneFacts:
         announced_default=row["announced_default"],
         detached=row["clone_detached_at"] is not None,
         detached_by_others=row["detached_by_others"],
+        mandate=row["mandate"],
         missing=row["missing_at"] is not None,
     )
 

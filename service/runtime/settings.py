@@ -144,6 +144,7 @@ class WorkSettings(ProcessSettings):
     clones_per_card_per_hour: Annotated[int, Field(ge=1)] = 60
     default_follows: Literal["replaced", "platform"] = "replaced"
     reuse_existing: bool = True
+    record_direct: Literal["all", "mapped", "none"] = "all"
     customer_fields: Words = ("name", "email")
 
     @field_validator("stripe_api_key")

@@ -59,6 +59,7 @@ PURE: Final = _modules(
     "consumers/clone/plan.py",
     "consumers/clone/facts.py",
     "consumers/clone/intents.py",
+    "consumers/direct/record.py",
 )
 IO: Final = {
     *(

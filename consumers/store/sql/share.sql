@@ -68,8 +68,12 @@ SELECT p.id, p.type, p.generation, p.opted_out, p.detached_at, p.content, p.bloc
     -- The later of what we made of it and what its events told.
     CASE WHEN m.as_of > k.content_at THEN m.content ELSE k.content END AS clone_content,
     coalesce(m.detached_at IS NOT NULL AND NOT m.detached_by_us, false) AS detached_by_others,
+    coalesce(m.mandate, false) AS mandate,
+    s.granted_by_metadata OR s.granted_by_all
+        OR (s.granted_by_command AND coalesce(p.id = ANY (s.command_methods), p.id <> ALL (s.command_excluded_methods))) AS wanted,
     r.id AS reusable_id, r.content AS reusable_content
 FROM offshoot.payment_method AS p
+JOIN offshoot.share AS s ON s.id = :share_id
 LEFT JOIN offshoot.clone AS k ON k.share_id = :share_id AND k.platform_payment_method_id = p.id
 LEFT JOIN offshoot.connected_payment_method AS m ON m.id = k.connected_payment_method_id
 LEFT JOIN LATERAL (
@@ -214,7 +218,18 @@ SET recovery_point = 'attached', connected_payment_method_id = :connected_paymen
 WHERE share_id = :share_id AND platform_payment_method_id = :platform_payment_method_id;
 
 -- name: restart_clone(keep, generation, share_id, platform_payment_method_id)!
--- Begin anew; where :keep, with the clone that is made and not attached. What was announced stands until more is.
+-- Begin anew; where :keep, with the clone that is made and not attached. What was announced stands until more is. One that
+-- was attached stays known as ours.
+WITH gone AS (
+    INSERT INTO offshoot.superseded_clone (
+        connected_payment_method_id, share_id, platform_payment_method_id, generation, superseded_at, detached_at
+    )
+    SELECT connected_payment_method_id, share_id, platform_payment_method_id, generation, now(), coalesce(detached_at, now())
+    FROM offshoot.clone
+    WHERE share_id = :share_id AND platform_payment_method_id = :platform_payment_method_id
+        AND recovery_point = 'attached' AND ours
+    ON CONFLICT DO NOTHING
+)
 UPDATE offshoot.clone
 SET recovery_point = CASE WHEN :keep AND recovery_point = 'cloned' THEN 'cloned' ELSE 'planned' END,
     connected_payment_method_id = CASE WHEN :keep AND recovery_point = 'cloned' THEN connected_payment_method_id END,

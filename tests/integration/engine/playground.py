@@ -15,6 +15,7 @@ import msgspec
 from consumers.clone.policy import Policy
 from consumers.clone.tools import Tools
 from consumers.clone.worker import Ending, ShareWorker
+from consumers.direct.reading import ConnectedReadingLane
 from consumers.ingest.batch import digest
 from consumers.projection.observe import Reading
 from consumers.projection.spread import Priority
@@ -47,6 +48,8 @@ SELECT min(at) FROM (
     UNION ALL SELECT min(refresh_at) FROM offshoot.account WHERE NOT revoked
     UNION ALL SELECT min(refresh_at) FROM offshoot.customer
     UNION ALL SELECT min(refresh_at) FROM offshoot.payment_method
+    UNION ALL SELECT min(r.due_at) FROM offshoot.connected_reading AS r
+        JOIN offshoot.account AS a ON a.id = r.account_id WHERE a.disconnected_at IS NULL
 ) AS next
 """
 
@@ -95,7 +98,7 @@ class Playground:
         watch = KeyWatch(gateway, metrics)
         calls = StripeCalls(gateway, Unlimited(pool, name="stripe", per_second=1), watch, metrics)
         of_policy = {name: choices.pop(name) for name in list(choices) if hasattr(POLICY, name)}
-        self.projections = SteppedProjections(pool)
+        self.projections = SteppedProjections(pool, world.direct)
         self.tools = Tools(
             shares=SteppedShares(pool, Outbox(pool), lease_s=LEASE_S, livemode=False),
             projections=self.projections,
@@ -109,6 +112,9 @@ class Playground:
         )
         self.reader = RefreshLane(
             pool, self.projections, calls, watch, metrics, reading=READING, now=self.now
+        )
+        self.connected_reader = ConnectedReadingLane(
+            pool, self.projections, calls, watch, metrics, now=self.now
         )
 
     async def settle(self, within: timedelta = SETTLED) -> None:
@@ -148,7 +154,10 @@ class Playground:
         claimed = await self.projections.claim_refreshes(100)
         for refresh in claimed:
             await self.reader._read(refresh)  # noqa: SLF001
-        return len(claimed)
+        readings = await self.projections.claim_connected_readings(100)
+        for reading in readings:
+            await self.connected_reader.read(reading)
+        return len(claimed) + len(readings)
 
     async def work(self) -> int:
         """Work on every due share once; return how many there were."""

@@ -117,10 +117,10 @@ async def test_a_reading_joins_an_account(world: World) -> None:
 
 async def test_an_account_joins_once(world: World) -> None:
     """What is heard of it later starts nothing."""
-    await world.see(account(1), connected_card(1), customer(1, everywhere=True))
+    await world.see(account(1), connected_customer(1), customer(1, everywhere=True))
     await world.expand()
 
-    await world.see(account(2, card_payments="active"), connected_card(2, expiry=2031))
+    await world.see(account(2, card_payments="active"), connected_customer(2, default="pm_C"))
 
     assert await world.expand() == 0
 

@@ -8,9 +8,11 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 
 from consumers.clone.facts import MethodFacts
+from consumers.direct.record import RecordDirect
 from consumers.projection.fold import fold
 from consumers.projection.seen import AccountSeen, CustomerSeen, Kind, PaymentMethodSeen, Seen
 from consumers.store.database import Database
+from consumers.store.direct import DirectRecords
 from consumers.store.fanouts import FanoutStore
 from consumers.store.outbox import Outbox
 from consumers.store.projections import ProjectionStore, Refresh
@@ -33,8 +35,9 @@ class World:
         self.database = database
         self.sql = sql
         self.outbox = Outbox(database)
-        self.projections = ProjectionStore(database)
-        self.fanouts = FanoutStore(database)
+        self.direct = DirectRecords(self.outbox, record=RecordDirect.ALL, livemode=False)
+        self.projections = ProjectionStore(database, self.direct)
+        self.fanouts = FanoutStore(database, self.direct)
         self.shares = ShareStore(database, self.outbox, lease_s=LEASE_S, livemode=False)
 
     async def see(self, *seen: Seen) -> int:

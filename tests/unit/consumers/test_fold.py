@@ -12,6 +12,7 @@ from consumers.projection.fold import Projection, fold
 from consumers.projection.seen import (
     AccountSeen,
     ConnectedCustomerSeen,
+    ConnectedHint,
     ConnectedMethodSeen,
     CustomerSeen,
     Hint,
@@ -209,6 +210,7 @@ def _at_second(seen: Seen, second: int) -> Seen:
             | AccountSeen()
             | ConnectedMethodSeen()
             | ConnectedCustomerSeen()
+            | ConnectedHint()
             | Hint()
         ):
             return replace(seen, as_of=at(second))

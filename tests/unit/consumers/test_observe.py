@@ -11,10 +11,13 @@ from consumers.projection.observe import Reading, UnreadableObjectError, created
 from consumers.projection.seen import (
     AccountSeen,
     ConnectedCustomerSeen,
+    ConnectedHint,
+    ConnectedKind,
     ConnectedMethodSeen,
     CustomerSeen,
     Hint,
     Kind,
+    MandateSeen,
     PaymentMethodSeen,
 )
 from schemas.stripe_event import RELEVANT_TYPES, StripeEvent, parse_event
@@ -146,7 +149,18 @@ def test_a_customer_on_an_account(kind: str, *, deleted: bool) -> None:
 @pytest.mark.parametrize(
     ("kind", "thing", "account"),
     [
-        ("customer.created", CUSTOMER, "acct_1"),
+        ("setup_intent.succeeded", {"id": "seti_1", "status": "succeeded"}, None),
+        ("setup_intent.succeeded", {"id": "seti_1", "status": "succeeded", "customer": "cus_C"}, "acct_1"),
+        (
+            "setup_intent.succeeded",
+            {"id": "seti_1", "status": "succeeded", "payment_method": "pm_C"},
+            "acct_1",
+        ),
+        (
+            "payment_intent.succeeded",
+            {"id": "pi_1", "status": "succeeded", "customer": "cus_C", "payment_method": "pm_C"},
+            "acct_1",
+        ),
         ("account.updated", ACCOUNT, None),
         ("capability.updated", CAPABILITY, None),
         ("account.application.deauthorized", APPLICATION, None),
@@ -158,7 +172,71 @@ def test_what_says_nothing(kind: str, thing: dict[str, Any], account: str | None
     assert observe(snapshot(kind, thing, account), at(9), READING) is None
 
 
-def _thin_about(kind: str) -> tuple[str | None, str | None, Hint]:
+SAVED = {"id": "x_1", "status": "succeeded", "customer": "cus_C", "payment_method": "pm_C"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "mandate"),
+    [
+        ("setup_intent", {}, False),
+        ("setup_intent", {"mandate": "mandate_1"}, True),
+        ("payment_intent", {"setup_future_usage": "off_session"}, True),
+        ("payment_intent", {"payment_method_options": {"card": {"setup_future_usage": "on_session"}}}, True),
+    ],
+)
+def test_an_intent_tells_what_it_saved(kind: str, more: dict[str, Any], *, mandate: bool) -> None:
+    """Its method is not in it: neither type nor content. A payment that succeeded had its mandate."""
+    event = snapshot(f"{kind}.succeeded", {**SAVED, **more}, "acct_1")
+    event = msgspec.structs.replace(event, idempotency_key="k")
+
+    assert observe(event, at(9), READING) == ConnectedMethodSeen(
+        "pm_C",
+        START,
+        "acct_1",
+        "cus_C",
+        "",
+        None,
+        detached=False,
+        idempotency_key="k",
+        mandate=MandateSeen(active=True, as_of=START) if mandate else None,
+    )
+
+
+@pytest.mark.parametrize(
+    "more", [{"setup_future_usage": "none"}, {"payment_method_options": {"card": {}}}, {}]
+)
+def test_a_payment_that_saves_nothing_tells_nothing(more: dict[str, Any]) -> None:
+    assert observe(snapshot("payment_intent.succeeded", {**SAVED, **more}, "acct_1"), at(9), READING) is None
+
+
+@pytest.mark.parametrize(("status", "active"), [("active", True), ("inactive", False), ("pending", False)])
+def test_a_mandate_is_in_force_or_not(status: str, *, active: bool) -> None:
+    thing = {"id": "mandate_1", "payment_method": "pm_C", "status": status}
+
+    seen = observe(snapshot("mandate.updated", thing, "acct_1"), at(9), READING)
+
+    assert isinstance(seen, ConnectedMethodSeen)
+    assert (seen.id, seen.customer_id, seen.mandate) == ("pm_C", None, MandateSeen(active, START))
+
+
+@pytest.mark.parametrize(
+    ("kind", "hinted"),
+    [
+        ("v1.payment_method.attached", ConnectedKind.PAYMENT_METHOD),
+        ("v1.payment_method.updated", ConnectedKind.PAYMENT_METHOD),
+        ("v1.customer.updated", ConnectedKind.CUSTOMER),
+    ],
+)
+def test_a_thin_event_of_an_account_has_the_object_read_there(kind: str, hinted: ConnectedKind) -> None:
+    assert observe(thin(kind, "x_1", "acct_1"), at(9), READING) == ConnectedHint(
+        hinted, "x_1", "acct_1", START, None
+    )
+
+
+def _thin_about(kind: str) -> tuple[str | None, str | None, Hint | ConnectedHint]:
+    for word in ("setup_intent", "payment_intent", "mandate"):
+        if f"{word}." in kind:
+            return "x_1", "acct_1", ConnectedHint(ConnectedKind(word), "x_1", "acct_1", START, None)
     if kind.startswith("v2."):
         return "acct_1", None, Hint(Kind.ACCOUNT, "acct_1", START)
     if "customer." in kind:
@@ -181,7 +259,8 @@ def test_a_thin_event_hints(kind: str) -> None:
     ("kind", "related", "context"),
     [
         ("v1.customer.updated", None, None),
-        ("v1.customer.updated", "cus_1", "acct_1"),
+        ("v1.customer.updated", None, "acct_1"),
+        ("v1.mandate.updated", "mandate_1", None),
         ("v1.account.updated", "acct_1", None),
         ("v2.core.account.updated", "cus_1", None),
         ("v2.core.account.updated", None, None),
