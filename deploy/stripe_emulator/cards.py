@@ -74,15 +74,9 @@ def card_from_number(parameters: Mapping[str, Any], now_s: float) -> tuple[JsonO
     """
     number = str(parameters["number"]).replace(" ", "")
     month, year = parameters["exp_month"], parameters["exp_year"]
-    today = datetime.fromtimestamp(now_s, UTC)
     if not _check_digit_holds(number):
         raise card_error("incorrect_number", "Your card number is incorrect.", None, "number")
-    if not 1 <= month <= 12:  # noqa: PLR2004 - months
-        raise card_error(
-            "invalid_expiry_month", "Your card's expiration month is invalid.", None, "exp_month"
-        )
-    if (year, month) < (today.year, today.month):
-        raise card_error("invalid_expiry_year", "Your card's expiration year is invalid.", None, "exp_year")
+    check_expiry(month, year, now_s)
     details = card(
         brand=_brand(number),
         country="US",
@@ -94,6 +88,17 @@ def card_from_number(parameters: Mapping[str, Any], now_s: float) -> tuple[JsonO
         cvc="cvc" in parameters,
     )
     return details, BEHAVIOURS.get(number, Behaviour())
+
+
+def check_expiry(month: int, year: int, now_s: float) -> None:
+    """Refuse a month that is none, and one that is over: StripeError 402."""
+    today = datetime.fromtimestamp(now_s, UTC)
+    if not 1 <= month <= 12:  # noqa: PLR2004 - months
+        raise card_error(
+            "invalid_expiry_month", "Your card's expiration month is invalid.", None, "exp_month"
+        )
+    if (year, month) < (today.year, today.month):
+        raise card_error("invalid_expiry_year", "Your card's expiration year is invalid.", None, "exp_year")
 
 
 def card_from_name(name: str, now_s: float) -> tuple[JsonObject, Behaviour] | None:

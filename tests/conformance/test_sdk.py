@@ -66,6 +66,31 @@ def test_second_card_attached_updated_listed_detached(client: stripe.StripeClien
         client.v1.payment_methods.detach(cards[0], None, there)
 
 
+def test_saved_methods_change_in_place(client: stripe.StripeClient) -> None:
+    """A bank account's holder and type; an expiry that is over is refused; neither takes the other's."""
+    methods, owner = client.v1.payment_methods, client.v1.customers.create({}).id
+    bank = methods.attach("pm_usBankAccount_success", {"customer": owner}).id
+    card = methods.attach("pm_card_visa", {"customer": owner}).id
+    changed = methods.update(bank, {"us_bank_account": {"account_type": "savings"}}).us_bank_account
+    assert changed is not None
+    assert (changed.account_type, changed.account_holder_type) == ("savings", "individual")
+    with pytest.raises(stripe.CardError) as over:
+        methods.update(card, {"card": {"exp_year": 2020}})
+    assert over.value.code == "invalid_expiry_year"
+    with pytest.raises(stripe.InvalidRequestError, match="of type us_bank_account"):
+        methods.update(bank, {"card": {"exp_month": 3}})
+
+
+@pytest.mark.filterwarnings("ignore:We recommend building your integration using Accounts v2:UserWarning")
+def test_account_with_a_controller_has_no_type(client: stripe.StripeClient) -> None:
+    made = client.v1.accounts.create({"controller": {"fees": {"payer": "application"}}})
+    assert made.controller is not None
+    assert made.controller.fees is not None
+    assert (made.type, made.controller.fees.payer) == ("none", "application")
+    with pytest.raises(stripe.InvalidRequestError, match="only specify one of these parameters"):
+        client.v1.accounts.create({"controller": {"fees": {"payer": "application"}}, "type": "express"})
+
+
 def test_same_key_is_replayed(client: stripe.StripeClient, account: str) -> None:
     """The same key gives the first answer again; with other parameters it is refused."""
     options: stripe.RequestOptions = {"stripe_account": account, "idempotency_key": f"key-{account}"}

@@ -22,7 +22,7 @@ CAPABILITIES = (
 """The capabilities the emulator knows."""
 
 UPDATE_READS = ("email", "metadata", "capabilities")
-CREATE_READS = ("type", "country", "business_type", *UPDATE_READS)
+CREATE_READS = ("type", "controller", "country", "business_type", *UPDATE_READS)
 
 STATUSES = ("active", "inactive", "pending", "unrequested")
 
@@ -41,6 +41,7 @@ def create(call: Call) -> JsonObject:
         kind=parameters.get("type", "standard"),
         business_type=parameters.get("business_type") or None,
     )
+    _control(body, parameters)
     body["metadata"] = metadata.merge({}, parameters.get("metadata", {}))
     account = Account(account_id, body)
     world.connected[account_id] = account
@@ -141,6 +142,17 @@ def move_capability(call: Call, name: str, status: str) -> None:
     _follow(account.body)
     call.emit("capability.updated", capability, before=old)
     call.emit("account.updated", account.body, before=before)
+
+
+def _control(body: JsonObject, parameters: dict[str, Any]) -> None:
+    """Say who pays and who answers for an account, in place of a type ([doc] connect/accounts)."""
+    if "controller" in parameters:
+        if "type" in parameters:
+            raise invalid_value(
+                "controller", "You may only specify one of these parameters: type, controller."
+            )
+        body["controller"].update(parameters["controller"])
+        body["type"] = "none"
 
 
 def _follow(body: JsonObject) -> None:

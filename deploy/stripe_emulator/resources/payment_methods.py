@@ -17,7 +17,11 @@ from deploy.stripe_emulator.shapes import JsonObject
 TOKEN = "tok_"  # noqa: S105 - the prefix of a test token
 BARE_TYPES = ("acss_debit", "au_becs_debit", "bacs_debit", "cashapp", "link", "paypal", "sepa_debit")
 """Types that exist so that they can be refused: what is sent for them is kept as it is."""
-UPDATE_READS = ("allow_redisplay", "metadata", "card[exp_month]", "card[exp_year]", "billing_details")
+UPDATE_READS = (
+    *("allow_redisplay", "metadata", "billing_details", "card[exp_month]", "card[exp_year]"),
+    *("us_bank_account[account_holder_type]", "us_bank_account[account_type]"),
+)
+CHANGEABLE = frozenset({"card", "us_bank_account"})
 CREATE_READS = (
     *("type", "payment_method", "customer", "allow_redisplay", "metadata", "billing_details"),
     *(f"card[{name}]" for name in ("number", "exp_month", "exp_year", "cvc", "token")),
@@ -102,12 +106,15 @@ def update(call: Call) -> JsonObject:
     parameters = call.parameters
     body = method.body
     after = copy.deepcopy(body)
-    if "card" in parameters:
-        if body["type"] != "card":
+    for kind in CHANGEABLE & parameters.keys():
+        if body["type"] != kind:
             raise errors.invalid_value(
-                "card", f"You cannot update `card` on a PaymentMethod of type {body['type']}."
+                kind, f"You cannot update `{kind}` on a PaymentMethod of type {body['type']}."
             )
-        after["card"].update(parameters["card"])
+        after[kind].update(parameters[kind])
+    if "card" in parameters:
+        expiry = after["card"]
+        cards.check_expiry(expiry["exp_month"], expiry["exp_year"], call.world.clock.now_s())
     billing = _billing(parameters)
     address = {**after["billing_details"]["address"], **billing.pop("address", {})}
     after["billing_details"] = {**after["billing_details"], **billing, "address": address}

@@ -22,6 +22,8 @@ from tests.conformance.both.stripes import RESTRICTED_KEY, SANDBOX, sandbox
 pytestmark = pytest.mark.unknown
 
 BILLING: Any = {"name": "Ada Lovelace", "address": {"postal_code": "10115"}}
+BANK = "pm_usBankAccount_success"
+MANDATE_DATA: Any = {"mandate_data": {"customer_acceptance": {"type": "offline"}}}
 BANK_ACCOUNT: Any = {
     "type": "us_bank_account",
     "billing_details": {"name": "Ada Lovelace"},
@@ -85,16 +87,25 @@ def test_mandate_of_a_cloned_bank_account(platform: Platform, answers: Answers) 
     """9.2: does the first charge of a cloned bank account need `mandate_data`, and which mandate has it?"""
     customer = platform.customer()
     methods = platform.client.v1.payment_methods
-    bank = answers.ask(
-        "9.2 saving a verified bank account",
-        lambda: methods.attach("pm_usBankAccount_success", {"customer": customer}),
-        lambda saved: saved.type,
+    save: Any = {"customer": customer, "payment_method": BANK, "confirm": True, **MANDATE_DATA}
+    saved = answers.ask(
+        "9.2 saving a bank account on the platform, with a mandate",
+        lambda: platform.client.v1.setup_intents.create(save),
+        lambda intent: f"{intent.status}, next action {intent.next_action}, mandate {intent.mandate}",
     )
-    if bank is None:
+    if saved is not None and saved.status == "requires_action":
+        saved = answers.ask(
+            "9.2 verifying it",
+            lambda: platform.client.v1.setup_intents.verify_microdeposits(
+                saved.id, {"descriptor_code": "SM11AA"}
+            ),
+            lambda intent: intent.status,
+        )
+    if saved is None:
         return
     clone = answers.ask(
         "9.2 cloning a verified bank account",
-        lambda: platform.clone(bank.id, customer),
+        lambda: platform.clone(str(saved.payment_method), customer),
         lambda clone: clone.type,
     )
     if clone is None:
@@ -110,16 +121,25 @@ def test_mandate_of_a_cloned_bank_account(platform: Platform, answers: Answers) 
         "currency": "usd",
         "customer": owner,
         "payment_method": clone.id,
-        "payment_method_types": ["us_bank_account"],
         "off_session": True,
         "confirm": True,
         "expand": ["latest_charge"],
     }
-    answers.ask(
-        "9.2 charging the cloned bank account without mandate_data",
-        lambda: platform.client.v1.payment_intents.create(charge, platform.there),
-        lambda intent: f"{intent.status}, charge {intent.latest_charge}",
-    )
+    without: Any = {}
+    for question, more in (("without", without), ("with", MANDATE_DATA), ("again without", without)):
+        said: Any = charge | more
+        paid = answers.ask(
+            f"9.2 charging the cloned bank account {question} mandate_data",
+            partial(platform.client.v1.payment_intents.create, said, platform.there),
+            lambda intent: f"{intent.status}, {intent.latest_charge.payment_method_details}",
+        )
+        mandate = paid and paid.latest_charge.payment_method_details.us_bank_account.mandate
+        if mandate:
+            answers.ask(
+                f"9.2 the mandate of the charge {question} mandate_data, asked of the account",
+                partial(platform.client.v1.mandates.retrieve, mandate, {}, platform.there),
+                lambda found: f"{found.status} {found.type}",
+            )
 
 
 def test_words_of_refusals(platform: Platform, answers: Answers) -> None:
