@@ -38,16 +38,19 @@ def stripe_event_key(event: StripeEvent) -> bytes:
     return f"{event.account or PLATFORM}:{event.object_id or event.id}".encode()
 
 
-def stripe_event_headers(event: StripeEvent, *, endpoint: str | None, via: Via) -> Headers:
+def stripe_event_headers(
+    event: StripeEvent, *, endpoint: str | None, via: Via, traceparent: bytes | None = None
+) -> Headers:
     """Give the headers of a record on `stripe.events`.
 
     Args:
         event: the event that is the record's value.
         endpoint: name of the secret that its signature matched; None where there was no signature.
         via: how it came.
+        traceparent: of the trace that it came in, if there is one.
 
     """
-    return cloudevent_headers(
+    headers = cloudevent_headers(
         id=event.id,
         type=f"com.stripe.{event.type}",
         source=f"/stripe/{event.account or PLATFORM}",
@@ -63,6 +66,9 @@ def stripe_event_headers(event: StripeEvent, *, endpoint: str | None, via: Via) 
             "via": via.value,
         },
     )
+    if traceparent is not None:
+        headers.append(("traceparent", traceparent))
+    return headers
 
 
 def cloudevent_headers(

@@ -15,6 +15,7 @@ from service.receiver.webhook import Answer
 from service.runtime.health import Health
 
 _SIGNATURE_HEADER = b"stripe-signature"
+_TRACE_HEADER = b"traceparent"
 _LENGTH_HEADER = b"content-length"
 
 
@@ -52,7 +53,7 @@ class PublicApp:
         try:
             body = await _read(receive, delivery)
             if body is not None:
-                delivery.judge(body, _only(scope, _SIGNATURE_HEADER))
+                delivery.judge(body, _only(scope, _SIGNATURE_HEADER), _only(scope, _TRACE_HEADER))
             if answer.done() or body is not None:
                 await _send(send, await answer)
         except asyncio.CancelledError:

@@ -130,11 +130,11 @@ class Delivery:
         elif self._intake.room.overfull:
             self.answer(webhook.OVERLOADED)
 
-    def judge(self, body: bytes, signature: bytes | None) -> None:
+    def judge(self, body: bytes, signature: bytes | None, traceparent: bytes | None) -> None:
         """Decide on the whole body: it is answered now, or once what becomes of its record is known."""
         intake = self._intake
         try:
-            decision = intake.receiver.judge(body, signature, intake.now())
+            decision = intake.receiver.judge(body, signature, traceparent, intake.now())
             self.endpoint, self.event = decision.endpoint, decision.event
             if isinstance(decision, Record):
                 intake.publisher.submit(decision.key, decision.value, decision.headers, self._published)

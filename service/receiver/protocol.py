@@ -24,6 +24,9 @@ READ_WITHIN_S: Final = 60.0
 SKIP_AT_MOST: Final = 8 * 1024 * 1024
 """How much of a body that is not wanted is read, so that its sender sees the answer, before it is cut off."""
 
+HEAD_AT_MOST: Final = 64 * 1024
+"""Bytes of a request's head, or of the trailers behind its body: whatever the parser keeps to itself."""
+
 TURNS_AT_MOST: Final = 64
 """Unanswered requests of one connection, past which it is not read from."""
 
@@ -61,6 +64,8 @@ class WebhookProtocol(HttpToolsProtocol):
         self._delivery: Delivery | None = None
         self._chunks: list[bytes] = []
         self._signature: bytes | None = None
+        self._traceparent: bytes | None = None
+        self._unused = 0
         self._ours = False
         self._receiving = False
         self._skipped = 0
@@ -86,9 +91,23 @@ class WebhookProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the wire."""
+        self._unused += len(data)
         super().data_received(data)
-        if self._receiving and self._read_limit is None:
+        if self._unused > HEAD_AT_MOST and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
+        elif self._receiving and self._read_limit is None:
             self._arm_read_limit()
+
+    def pause_writing(self) -> None:
+        """Read nothing more from a client that does not read its answers, or they would pile up."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on, unless that has to wait for answers."""
+        super().resume_writing()
+        if not self._turns and not self.pipeline and not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def shutdown(self) -> None:
         """Close once everything that was begun is answered."""
@@ -135,6 +154,7 @@ class WebhookProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Take a webhook, or hand the request on."""
+        self._unused = 0
         cycle: Any = self.cycle  # None before the first
         behind_ordinary = cycle is not None and not cycle.response_complete
         if (
@@ -161,15 +181,9 @@ class WebhookProtocol(HttpToolsProtocol):
         self._chunks = []
         self._skipped = 0
         self._awaits_continue = self.expect_100_continue
-        lengths: list[bytes] = []
-        signatures: list[bytes] = []
-        for name, value in self.headers:
-            if name == b"content-length":
-                lengths.append(value)
-            elif name == b"stripe-signature":
-                signatures.append(value)
-        self._signature = signatures[0] if len(signatures) == 1 else None
-        delivery = self.intake.open(turn, lengths[0] if len(lengths) == 1 else None)
+        self._signature = self._only(b"stripe-signature")
+        self._traceparent = self._only(b"traceparent")
+        delivery = self.intake.open(turn, self._only(b"content-length"))
         self._delivery = None if delivery.answered else delivery
         if self._awaits_continue and not delivery.answered and len(self._turns) == 1:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -177,8 +191,14 @@ class WebhookProtocol(HttpToolsProtocol):
         if len(self._turns) > TURNS_AT_MOST:
             self.flow.pause_reading()
 
+    def _only(self, name: bytes) -> bytes | None:
+        """Give the value of a header that stands in the request exactly once."""
+        values = [value for header, value in self.headers if header == name]
+        return values[0] if len(values) == 1 else None
+
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
+        self._unused = 0
         if not self._ours:
             super().on_body(body)
             return
@@ -197,6 +217,7 @@ class WebhookProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._receiving = False
+        self._unused = 0
         self._disarm_read_limit()
         if not self._ours:
             super().on_message_complete()
@@ -206,7 +227,8 @@ class WebhookProtocol(HttpToolsProtocol):
         delivery, self._delivery = self._delivery, None
         if delivery is not None:
             chunks, self._chunks = self._chunks, []
-            delivery.judge(chunks[0] if len(chunks) == 1 else b"".join(chunks), self._signature)
+            body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            delivery.judge(body, self._signature, self._traceparent)
         elif self._close_after_body:
             self.transport.close()
         else:
@@ -239,7 +261,8 @@ class WebhookProtocol(HttpToolsProtocol):
             self._idle()
 
     def _idle(self) -> None:
-        self.flow.resume_reading()
+        if not self.flow.write_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)

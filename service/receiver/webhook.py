@@ -10,6 +10,7 @@ import msgspec
 from schemas.cloudevents import Headers, Via, stripe_event_headers, stripe_event_key
 from schemas.stripe_event import NotAStripeEventError, StripeEvent, parse_event
 from service.receiver.signature import SignatureVerifier
+from service.receiver.trace import traceparent_of
 from service.runtime.kafka.producer import SendResult
 
 RETRY_AFTER_S = 5
@@ -80,12 +81,15 @@ class Receiver:
     on_older_secret: Callable[[str], None]
     """Told the endpoint's name where only an older of its secrets matched."""
 
-    def judge(self, body: bytes, signature: bytes | None, now: float) -> Record | Refused:
+    def judge(
+        self, body: bytes, signature: bytes | None, traceparent: bytes | None, now: float
+    ) -> Record | Refused:
         """Say what a whole body of an allowed size is: first the signature, then the payload, then the mode.
 
         Args:
             body: the raw bytes of the request.
             signature: the value of `Stripe-Signature`, if there is exactly one.
+            traceparent: the value of that header, if there is exactly one.
             now: seconds since the epoch.
 
         """
@@ -101,7 +105,9 @@ class Receiver:
             return Refused(BAD_PAYLOAD, endpoint=endpoint)
         if event.livemode != self.livemode:
             return Refused(OTHER_MODE, event, endpoint)
-        headers = stripe_event_headers(event, endpoint=endpoint, via=Via.WEBHOOK)
+        headers = stripe_event_headers(
+            event, endpoint=endpoint, via=Via.WEBHOOK, traceparent=traceparent_of(traceparent)
+        )
         return Record(event, endpoint, stripe_event_key(event), body, headers)
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +14,7 @@ from uvicorn.server import ServerState
 
 from service.receiver.app import PublicApp
 from service.receiver.intake import Intake
-from service.receiver.protocol import webhook_protocol
+from service.receiver.protocol import HEAD_AT_MOST, TURNS_AT_MOST, WebhookProtocol, webhook_protocol
 from service.receiver.publisher import Publisher
 from service.receiver.room import Room
 from service.receiver.signature import SignatureVerifier
@@ -32,6 +35,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
+        self.reading = True
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
@@ -43,13 +47,32 @@ class Wire(asyncio.Transport):
         return self.closed
 
     def pause_reading(self) -> None:
-        """Nothing to pause: a test feeds what it has."""
+        self.reading = False
 
     def resume_reading(self) -> None:
-        """As `pause_reading`."""
+        self.reading = True
 
 
-async def _statuses(pieces: list[bytes]) -> tuple[list[int], FakeProducer]:
+@dataclass
+class Connection:
+    """A protocol, and what is on either side of it."""
+
+    protocol: WebhookProtocol
+    wire: Wire
+    intake: Intake
+    producer: FakeProducer
+
+    def feed(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            if self.wire.closed:
+                break
+            self.protocol.data_received(piece)
+
+    def statuses(self) -> list[int]:
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) [A-Za-z ]+\r\n", self.wire.written)]
+
+
+async def _connect() -> Connection:
     producer, metrics, stop = FakeProducer(), Metrics(), asyncio.Event()
 
     async def connect() -> FakeProducer:
@@ -73,14 +96,15 @@ async def _statuses(pieces: list[bytes]) -> tuple[list[int], FakeProducer]:
     wire = Wire()
     protocol = made(config=config, server_state=ServerState(), app_state={})
     protocol.connection_made(wire)
-    for piece in pieces:
-        if wire.closed:
-            break
-        protocol.data_received(piece)
-    protocol.connection_lost(None)
-    answers = re.findall(rb"HTTP/1\.1 (\d{3}) [A-Za-z ]+\r\ncontent", wire.written)
-    assert intake.inside == set(), "nothing stays inside"
-    return [int(answer) for answer in answers], producer
+    return Connection(protocol, wire, intake, producer)
+
+
+async def _statuses(pieces: list[bytes]) -> tuple[list[int], FakeProducer]:
+    connection = await _connect()
+    connection.feed(pieces)
+    connection.protocol.connection_lost(None)
+    assert connection.intake.inside == set(), "nothing stays inside"
+    return [status for status in connection.statuses() if status != 100], connection.producer
 
 
 def _request(body: bytes, *, signed: bool, chunk: int | None) -> bytes:
@@ -156,3 +180,58 @@ def test_no_bytes_cause_a_failure_of_ours(pieces: list[bytes]) -> None:
 
     assert set(statuses) <= {200, 400, 404, 405, 413}
     assert producer.sent == []
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"POST /webhooks/stripe HTTP/1.1\r\nX: ", b"x" * 1000),
+        (b"POST /webhooks/stripe HTTP/1.1\r\n", b"X: y\r\n" * 100),
+        (b"POST /", b"x" * 1000),
+        (b"GET /livez HTTP/1.1\r\n", b"X: y\r\n" * 100),
+        (
+            b"POST /webhooks/stripe HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n",
+            b"X: y\r\n" * 100,
+        ),
+    ],
+    ids=["one header", "headers", "the path", "not a webhook", "trailers"],
+)
+async def test_a_head_without_an_end_is_refused(begin: bytes, more: bytes) -> None:
+    connection = await _connect()
+    connection.feed([begin, *[more] * (HEAD_AT_MOST // len(more))])
+    assert connection.statuses() == []
+    connection.feed([more])
+    assert connection.statuses() == [400]
+    assert connection.wire.closed
+    assert connection.intake.inside == set()
+
+
+async def test_a_body_in_the_smallest_chunks_is_no_such_head() -> None:
+    connection = await _connect()
+    connection.feed([_request(event_body().ljust(LIMIT), signed=True, chunk=1)] * 20)
+    assert connection.statuses() == [200] * 20
+
+
+async def test_a_client_that_does_not_read_its_answers_is_not_read_from() -> None:
+    connection = await _connect()
+    connection.protocol.pause_writing()
+    assert not connection.wire.reading
+    connection.feed([_request(event_body(), signed=True, chunk=None)])
+    assert connection.statuses() == [200]
+    assert not connection.wire.reading, "what was on its way is answered, more is not asked for"
+    connection.protocol.resume_writing()
+    assert connection.wire.reading
+
+
+async def test_more_is_read_only_when_enough_is_answered() -> None:
+    connection = await _connect()
+    connection.producer.gate.clear()
+    connection.feed([_request(event_body(), signed=True, chunk=None) * (TURNS_AT_MOST + 1)])
+    assert not connection.wire.reading
+    connection.protocol.pause_writing()
+    connection.protocol.resume_writing()
+    assert not connection.wire.reading
+    connection.producer.gate.set()
+    await asyncio.gather(*connection.producer.answering)
+    assert connection.statuses() == [200] * (TURNS_AT_MOST + 1)
+    assert connection.wire.reading

@@ -125,6 +125,35 @@ async def test_a_verified_event_is_published_as_it_came(world: World) -> None:
     assert dict(headers)["ce_via"] == b"webhook"
 
 
+TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ([TRACE], TRACE),
+        ([], None),
+        ([TRACE, TRACE], None),
+        ([b""], None),
+        ([TRACE.upper()], None),
+        ([TRACE + b"-x"], None),
+        ([b"ff" + TRACE[2:]], None),
+        ([b"00-" + b"0" * 32 + TRACE[35:]], None),
+        ([TRACE[:36] + b"0" * 16 + b"-01"], None),
+    ],
+)
+async def test_the_trace_that_a_webhook_comes_in_is_passed_on(
+    world: World, named: list[bytes], expected: bytes | None
+) -> None:
+    """What is no `traceparent` of W3C Trace Context counts as none; it is never a reason to refuse."""
+    body = event_body()
+    headers = [(b"stripe-signature", signature(body)), *[(b"traceparent", each) for each in named]]
+    response = await world.client.post(PATH, content=body, headers=headers)
+    assert response.status_code == 200
+    [(_, _, published)] = world.producer.sent
+    assert dict(published).get("traceparent") == expected
+
+
 async def test_the_platforms_own_account_is_the_platform(world: World) -> None:
     await world.post_signed(event_body(account="acct_P"))
     assert world.producer.sent[0][0] == b"platform:pm_1"
