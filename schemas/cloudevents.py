@@ -82,14 +82,18 @@ def cloudevent_headers(
     extensions: Mapping[str, str | None] = _NONE,
 ) -> Headers:
     """Give the headers of any record of Offshoot's; an attribute that is None or empty is left out."""
-    headers: Headers = [_SPECVERSION, ("ce_id", id.encode()), ("ce_type", type.encode())]
-    headers.append(("ce_source", source.encode()))
+    headers: Headers = [
+        _SPECVERSION,
+        ("ce_id", id.encode()),
+        ("ce_type", type.encode()),
+        ("ce_source", source.encode()),
+    ]
     if subject:
         headers.append(("ce_subject", subject.encode()))
     if time:
         headers.append(("ce_time", rfc3339(time).encode()))
     headers.append(("ce_partitionkey", partition_key.encode()))
-    headers += [(f"ce_{name}", value.encode()) for name, value in extensions.items() if value]
+    headers += [("ce_" + name, value.encode()) for name, value in extensions.items() if value]
     headers.append(_CONTENT_TYPE)
     return headers
 

@@ -7,8 +7,8 @@ here, everything else goes the usual way. Answers keep the order of their connec
 """
 
 import asyncio
-import functools
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 import uvicorn
@@ -18,6 +18,9 @@ from service.receiver.intake import Delivery, Intake
 from service.receiver.webhook import Answer
 
 UVICORN: Final = "0.54.0"
+_WANTED: Final = frozenset({b"content-length", b"stripe-signature", b"traceparent"})
+"""Headers that count only where they stand in the request exactly once."""
+
 READ_WITHIN_S: Final = 60.0
 """How long a request may take to arrive, and a new connection to send one."""
 
@@ -57,6 +60,7 @@ class WebhookProtocol(HttpToolsProtocol):
 
     intake: ClassVar[Intake]
     path: ClassVar[bytes]
+    wire: ClassVar["_Wire"]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -73,6 +77,8 @@ class WebhookProtocol(HttpToolsProtocol):
         self._close_after_body = False
         self._last = False
         self._read_limit: asyncio.TimerHandle | None = None
+        self._idle_limit: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
 
     # -- the connection
 
@@ -84,6 +90,8 @@ class WebhookProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End: what is on its way to Kafka goes on, what was not whole is forgotten."""
         self._disarm_read_limit()
+        if self._idle_limit is not None:
+            self._idle_limit.cancel()
         if self._delivery is not None:
             self._delivery.abandon()
             self._delivery = None
@@ -165,6 +173,9 @@ class WebhookProtocol(HttpToolsProtocol):
         ):
             self._open()
             return
+        if self._idle_limit is not None:  # from here on uvicorn sees to that
+            self._idle_limit.cancel()
+            self._idle_limit = None
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
@@ -181,20 +192,19 @@ class WebhookProtocol(HttpToolsProtocol):
         self._chunks = []
         self._skipped = 0
         self._awaits_continue = self.expect_100_continue
-        self._signature = self._only(b"stripe-signature")
-        self._traceparent = self._only(b"traceparent")
-        delivery = self.intake.open(turn, self._only(b"content-length"))
+        only: dict[bytes, bytes | None] = {}
+        for name, value in self.headers:
+            if name in _WANTED:
+                only[name] = None if name in only else value
+        self._signature = only.get(b"stripe-signature")
+        self._traceparent = only.get(b"traceparent")
+        delivery = self.intake.open(turn, only.get(b"content-length"))
         self._delivery = None if delivery.answered else delivery
         if self._awaits_continue and not delivery.answered and len(self._turns) == 1:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._awaits_continue = False
         if len(self._turns) > TURNS_AT_MOST:
             self.flow.pause_reading()
-
-    def _only(self, name: bytes) -> bytes | None:
-        """Give the value of a header that stands in the request exactly once."""
-        values = [value for header, value in self.headers if header == name]
-        return values[0] if len(values) == 1 else None
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -269,33 +279,59 @@ class WebhookProtocol(HttpToolsProtocol):
         elif self._last and not self._receiving:
             self.transport.close()
         elif not self._receiving:
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._idle_since = self.loop.time()
+            if self._idle_limit is None:
+                self._idle_limit = self.loop.call_later(self.timeout_keep_alive, self._idle_too_long)
+
+    def _idle_too_long(self) -> None:
+        """Close a connection that has been idle for so long; else look again when it may have been."""
+        self._idle_limit = None
+        if self._receiving or self._turns:
+            return
+        left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._idle_limit = self.loop.call_later(left_s, self._idle_too_long)
+        else:
+            self.timeout_keep_alive_handler()
 
     def _wire(self, answer: Answer, *, closes: bool) -> bytes:
         # uvicorn makes this list anew every second, for the date in it.
         defaults = self.server_state.default_headers
-        head, tail = _around_defaults(answer, closes=closes)
-        return head + b"".join([b"%b: %b\r\n" % header for header in defaults]) + tail
+        if defaults is not self.wire.defaults:
+            self.wire.defaults = defaults
+            self.wire.answers.clear()
+        key = (answer.outcome, closes)
+        made = self.wire.answers.get(key)
+        if made is None:
+            made = self.wire.answers[key] = _encode(answer, defaults, closes=closes)
+        return made
 
 
-@functools.cache
-def _around_defaults(answer: Answer, *, closes: bool) -> tuple[bytes, bytes]:
-    """Give an answer's bytes before and after uvicorn's default headers, of which one is the date."""
-    lines = [
-        b"content-type: application/json\r\n",
-        b"content-length: %d\r\n" % len(answer.body),
-        *[b"%b: %b\r\n" % header for header in answer.headers],
+class _Wire:
+    """The answers of this second as they go on the wire."""
+
+    def __init__(self) -> None:
+        self.defaults: list[tuple[bytes, bytes]] = []
+        self.answers: dict[tuple[str, bool], bytes] = {}
+
+
+def _encode(answer: Answer, defaults: Iterable[tuple[bytes, bytes]], *, closes: bool) -> bytes:
+    headers = [
+        *defaults,
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(answer.body)),
+        *answer.headers,
     ]
     if closes:
-        lines.append(b"connection: close\r\n")
-    return STATUS_LINE[answer.status], b"".join(lines) + b"\r\n" + answer.body
+        headers.append((b"connection", b"close"))
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    return STATUS_LINE[answer.status] + lines + b"\r\n" + answer.body
 
 
 def webhook_protocol(intake: Intake, path: str) -> type[WebhookProtocol] | None:
     """Make the protocol for one intake and path; None where uvicorn is not the one it was read against."""
     if uvicorn.__version__ != UVICORN:
         return None
-    return type("BoundWebhookProtocol", (WebhookProtocol,), {"intake": intake, "path": path.encode()})
+    return type(
+        "BoundWebhookProtocol", (WebhookProtocol,), {"intake": intake, "path": path.encode(), "wire": _Wire()}
+    )

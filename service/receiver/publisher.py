@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from schemas.cloudevents import Headers
+from service.receiver.room import largest_body
 from service.runtime.health import CheckResult, State
 from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
 from service.runtime.kafka.producer import BatchDone, Done, SendResult
@@ -31,8 +32,8 @@ _REACH_S = 1.0
 _PROBE_S = 2.0
 _REPLACE_EVERY_S = 5.0
 _UNREADY_AFTER_FAILURE_S = 10.0
-_BESIDE_THE_BODY = 65_536
-"""Bytes of a record that its key, headers and framing may take."""
+_LOOK_EVERY_S = 60.0
+_LOOK_S = 2.0
 
 Published = Callable[[SendResult | None], None]
 """Told once what became of a record; None: it was not sent, since the broker is away."""
@@ -42,6 +43,7 @@ class Producer(Protocol):
     """A connected client."""
 
     max_message_bytes: int | None
+    """The topic's own limit; None where the brokers do not let us read it."""
 
     def send(self, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
         """Send one record; `done` is told what became of it."""
@@ -54,6 +56,9 @@ class Producer(Protocol):
 
     async def reachable(self, within_s: float) -> bool:
         """Say whether any broker can be connected to."""
+
+    async def look_at_topic(self, within_s: float) -> None:
+        """Read the topic's limit again, if that can be done in time."""
 
     async def close(self, within_s: float) -> None:
         """Let what is pending finish for so long, then drop the client."""
@@ -73,7 +78,8 @@ class Publisher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_body_bytes = max_body_bytes
-        """The largest body that a record can carry; lowered once the topic's own limit is known."""
+        """The largest body that a record can carry: lowered where the topic takes less."""
+        self._most_body_bytes = max_body_bytes
         self.connection = State(ok=False, state="connecting", clock=clock)
         """A probe: whether there is a client that works."""
         self._connect = connect
@@ -89,6 +95,7 @@ class Publisher:
         self._last_failure: float | None = None
         self._stuck = False
         self._replaced_at = clock()
+        self._looked_at = clock()
         self._beside: set[asyncio.Task[None]] = set()
 
     def submit(self, key: bytes, value: bytes, headers: Headers, published: Published) -> None:
@@ -169,6 +176,8 @@ class Publisher:
                 await self._try_to_replace(self._producer)
             elif self._pending and self._clock() - self._last_ack >= _ROUND_S:
                 await self._look_for_a_broker(self._producer)
+            elif self._clock() - self._looked_at >= _LOOK_EVERY_S:
+                await self._look_at_topic(self._producer)
             await wait_for_stop(stop, _ROUND_S)
 
     async def close(self, within_s: float) -> None:
@@ -203,10 +212,8 @@ class Publisher:
         return news
 
     def _adopt(self, producer: Producer) -> None:
-        if producer.max_message_bytes is not None:
-            self.max_body_bytes = min(
-                self.max_body_bytes, max(0, producer.max_message_bytes - _BESIDE_THE_BODY)
-            )
+        self.max_body_bytes = largest_body(self._most_body_bytes, producer.max_message_bytes)
+        self._looked_at = self._clock()
         producer.watch(functools.partial(self._learn, producer))
         self._producer = producer
         self._stuck = False
@@ -238,6 +245,12 @@ class Publisher:
         get_logger().warning("broker.client_replaced", why="a partition is stuck")
         self._adopt(fresh)
         self._drop(stuck)
+
+    async def _look_at_topic(self, producer: Producer) -> None:
+        """Follow the topic's limit, which may be changed at any time."""
+        self._looked_at = self._clock()
+        await producer.look_at_topic(_LOOK_S)
+        self.max_body_bytes = largest_body(self._most_body_bytes, producer.max_message_bytes)
 
     async def _look_for_a_broker(self, producer: Producer) -> None:
         if not await producer.reachable(_PROBE_S):

@@ -1,4 +1,4 @@
-"""How much the receiver takes in at once: requests, and bytes of their bodies."""
+"""How much the receiver takes in: of one body, and of all that is inside at once."""
 
 import time
 from collections.abc import Callable
@@ -8,6 +8,9 @@ from service.runtime.metrics import Metrics
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Of all bodies in memory together."""
+
+_BESIDE_THE_BODY = 65_536
+"""Bytes of a record that its key, headers and framing may take."""
 
 
 class Room:
@@ -43,3 +46,14 @@ class Room:
         full = self._requests >= self._max_requests or self._bytes >= self._max_bytes
         self._state.set(ok=not full, state="overloaded" if full else "room for more")
         return self._state()
+
+
+def largest_body(wanted: int, message_limit: int | None) -> int:
+    """Say how large one body may be, in bytes, where so much is wanted and its topic has such a limit.
+
+    A limit of None is not known. Room is left beside the body; where the topic takes so little that the room
+    would be most of it, less room, so that some webhooks pass. Brokers refuse the rest.
+    """
+    if message_limit is None:
+        return wanted
+    return min(wanted, max(message_limit - _BESIDE_THE_BODY, min(message_limit, _BESIDE_THE_BODY) // 2))

@@ -61,13 +61,12 @@ class SignatureVerifier:
             return None
         for match, inner, outer in self._keyed:
             digest = inner.copy()
-            digest.update(seconds + b".")
-            digest.update(body)
+            digest.update(b"%b.%b" % (seconds, body))
             mac = outer.copy()
             mac.update(digest.digest())
             expected = mac.digest()
             # Every comparison is made, so that time tells nothing of which matched.
-            if sum(hmac.compare_digest(expected, signature) for signature in signatures):
+            if sum([hmac.compare_digest(expected, signature) for signature in signatures]):
                 return match
         return None
 

@@ -25,7 +25,7 @@ def murmur2(data: bytes) -> int:
     words = _WORDS[count] if count < len(_WORDS) else struct.Struct(f"<{count}I")
     for word in words.unpack_from(data):
         k = word * _M & _MASK
-        h = (h * _M & _MASK) ^ ((k ^ k >> 24) * _M & _MASK)
+        h = (h * _M ^ (k ^ k >> 24) * _M) & _MASK
     if rest:
         h = (h ^ int.from_bytes(data[-rest:], "little")) * _M & _MASK
     h = (h ^ h >> 13) * _M & _MASK

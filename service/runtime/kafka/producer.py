@@ -6,19 +6,21 @@ readers know an event by its id.
 """
 
 import asyncio
+import functools
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import collect_hosts
 from aiokafka.errors import KafkaError
 
 from schemas.cloudevents import Headers
 from schemas.topics import MAX_MESSAGE_BYTES
 from service.runtime.kafka.admin import admin_client, read_topics
-from service.runtime.kafka.batches import BatchDone, Batches, Done, SendResult
 from service.runtime.kafka.errors import KafkaUnavailableError, TopicMissingError
 from service.runtime.kafka.probe import Link, ProbeError
+from service.runtime.kafka.sender import BatchDone, Done, Sender, SendResult
 from service.runtime.kafka.stop import stop_client
 
 __all__ = ["BatchDone", "Done", "EventProducer", "SendResult"]
@@ -29,14 +31,20 @@ _METADATA_MAX_AGE_MS = 60_000
 _STOP_S = 1.0
 
 
+ReadLimit = Callable[[], Awaitable[int | None]]
+
+
 class EventProducer:
     """A connected producer for one topic; made by `connect`, to be closed."""
 
-    def __init__(self, producer: AIOKafkaProducer, batches: Batches, max_message_bytes: int | None) -> None:
+    def __init__(
+        self, client: AIOKafkaClient, sender: Sender, read_limit: ReadLimit, max_message_bytes: int | None
+    ) -> None:
         self.max_message_bytes = max_message_bytes
         """The topic's own limit; None where the brokers do not let us read it."""
-        self._producer = producer
-        self._batches = batches
+        self._client = client
+        self._sender = sender
+        self._read_limit = read_limit
 
     @classmethod
     async def connect(
@@ -59,39 +67,48 @@ class EventProducer:
             async with asyncio.timeout(within_s):
                 options = {**options, "bootstrap_servers": await _answering(options, within_s / 3)}
                 limit = await _message_limit(options, topic)
-                producer = _make_producer(options, deadline_s, limit or MAX_MESSAGE_BYTES)
+                client = AIOKafkaClient(
+                    **options,
+                    client_id="offshoot-serve",
+                    request_timeout_ms=int(deadline_s * 1000),
+                    metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+                )
                 try:
-                    await producer.start()
-                    partitions = len(await producer.partitions_for(topic))
+                    await client.bootstrap()
+                    await client.set_topics([topic])
+                    partitions = len(client.cluster.partitions_for_topic(topic) or ())
                 except BaseException:
-                    await stop_client(producer, 0.2)
+                    await stop_client(client, 0.2)
                     raise
         except (KafkaError, OSError, TimeoutError) as error:
             raise KafkaUnavailableError(type(error).__name__) from error
-        batches = Batches(
-            producer,
+        if not partitions:  # the topic was deleted a moment ago
+            await stop_client(client, 0.2)
+            raise TopicMissingError(topic)
+        sender = Sender(
+            client,
             topic,
             partitions=partitions,
             batch_bytes=_batch_bytes(limit or MAX_MESSAGE_BYTES),
             deadline_s=deadline_s,
         )
-        return cls(producer, batches, limit)
+        return cls(client, sender, functools.partial(_message_limit, options, topic), limit)
 
     def send(self, key: bytes, value: bytes, headers: Headers, done: Done) -> None:
         """Send one record; `done` is told what became of it, at the latest at the deadline."""
-        self._batches.add(key, value, headers, done)
+        self._sender.add(key, value, headers, done)
 
     def watch(self, told: BatchDone) -> None:
         """Have each batch told of, before its records' senders are."""
-        self._batches.watch = told
+        self._sender.watch = told
 
     def longest_wait_s(self) -> float:
         """Say how long the oldest record has waited for its ack; 0.0 where none waits."""
-        return self._batches.longest_wait_s()
+        return self._sender.longest_wait_s()
 
     async def reachable(self, within_s: float) -> bool:
         """Say whether any broker can be connected to."""
-        client = self._producer.client
+        client = self._client
         try:
             async with asyncio.timeout(within_s):
                 for broker in client.cluster.brokers():
@@ -101,11 +118,21 @@ class EventProducer:
             return False
         return False
 
+    async def look_at_topic(self, within_s: float) -> None:
+        """Read the topic's limit again, if that can be done in time; new partitions are found without."""
+        try:
+            async with asyncio.timeout(within_s):
+                limit = await self._read_limit()
+        except (TopicMissingError, KafkaUnavailableError, TimeoutError):
+            return
+        self.max_message_bytes = limit
+        self._sender.batch_bytes = _batch_bytes(limit or MAX_MESSAGE_BYTES)
+
     async def close(self, within_s: float) -> None:
         """Give what was handed over so long to be acked, then drop the client."""
-        settled = await self._batches.settle(within_s)
-        # aiokafka would wait for what we have given up.
-        await stop_client(self._producer, _STOP_S if settled else 0)
+        settled = await self._sender.settle(within_s)
+        # aiokafka would wait until what we have given up is written.
+        await stop_client(self._client, _STOP_S if settled else 0)
 
 
 async def _answering(options: dict[str, Any], within_s: float) -> list[str]:
@@ -148,17 +175,3 @@ async def _message_limit(options: dict[str, Any], topic: str) -> int | None:
 
 def _batch_bytes(limit: int) -> int:
     return min(_MAX_BATCH_BYTES, int(limit * _BATCH_SHARE))
-
-
-def _make_producer(options: dict[str, Any], deadline_s: float, limit: int) -> AIOKafkaProducer:
-    return AIOKafkaProducer(
-        **options,
-        client_id="offshoot-serve",
-        acks="all",
-        enable_idempotence=False,
-        linger_ms=0,
-        max_batch_size=_batch_bytes(limit),
-        max_request_size=limit,
-        request_timeout_ms=int(deadline_s * 1000),
-        metadata_max_age_ms=_METADATA_MAX_AGE_MS,
-    )

@@ -34,7 +34,7 @@ async def stop_client(client: Any, within_s: float) -> bool:
 
 async def _cut_off(client: Any) -> None:
     """Drop the connections, what waits to be written included, and end the tasks that would make new ones."""
-    network = client.client if hasattr(client, "client") else client._client  # noqa: SLF001 - no public way
+    network = getattr(client, "client", None) or getattr(client, "_client", client)
     sender = getattr(client, "_sender", None)
     tasks = {network._sync_task, sender and sender.sender_task} - {None}  # noqa: SLF001 - as above
     for task in tasks:

@@ -23,6 +23,7 @@ class FakeProducer:
     answering: set[asyncio.Future[None]] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic
     told: BatchDone = field(default=lambda _result, _records, _took_s: None)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -60,6 +61,11 @@ class FakeProducer:
         """Say as told."""
         del within_s
         return self.has_broker
+
+    async def look_at_topic(self, within_s: float) -> None:
+        """Find the limit that the test has set meanwhile."""
+        del within_s
+        self.looked.set()
 
     async def close(self, within_s: float) -> None:
         """Note that it was dropped."""

@@ -93,12 +93,42 @@ async def test_it_says_why_it_is_not_ready_and_tries_again(error: Exception, sta
 
 @pytest.mark.parametrize(
     ("limit", "expected"),
-    [(None, 1_048_576), (2_097_152, 1_048_576), (1_000_000, 934_464), (10_000, 0)],
+    [
+        (None, 1_048_576),
+        (2_097_152, 1_048_576),
+        (1_000_000, 934_464),
+        (100_000, 34_464),
+        (98_304, 32_768),
+        (70_000, 32_768),
+        (10_000, 5_000),
+    ],
 )
 async def test_the_topics_limit_lowers_the_bodys(limit: int | None, expected: int) -> None:
+    """By 64 KiB; a topic that takes less than 96 KiB still takes some webhooks."""
     world = World(FakeProducer(max_message_bytes=limit))
     async with world.running():
         assert world.publisher.max_body_bytes == expected
+
+
+async def test_the_bodys_limit_follows_the_topics_within_a_minute() -> None:
+    producer = FakeProducer(max_message_bytes=100_000)
+    world = World(producer)
+    async with world.running():
+        producer.max_message_bytes = 2_097_152
+        world.clock.now += 61
+        async with asyncio.timeout(5):
+            await producer.looked.wait()
+        assert world.publisher.max_body_bytes == 1_048_576
+
+
+async def test_a_fresh_client_brings_the_topics_limit_of_its_time() -> None:
+    lost, fresh = FakeProducer(SendResult.FAILED, max_message_bytes=100_000), FakeProducer()
+    world = World(lost, fresh)
+    async with world.running():
+        world.clock.now += 1
+        await world.publish()
+        await world.has_tried()
+        assert world.publisher.max_body_bytes == 1_048_576
 
 
 async def test_sends_without_any_ack_for_the_deadline_mean_the_broker_is_away() -> None:
@@ -181,6 +211,26 @@ async def test_after_an_outage_one_record_is_the_probe_and_then_all_go() -> None
         fresh.gate.set()
         assert await probe is SendResult.ACKED
         assert [await world.publish() for _ in range(2)] == [SendResult.ACKED] * 2
+
+
+async def test_a_probe_that_is_not_answered_is_given_up_long_before_the_deadline() -> None:
+    """Within 2 s of the 8: its sender hears 503, the client goes, and the next one has a probe of its own."""
+    first, silent, third = FakeProducer(SendResult.FAILED), FakeProducer(), FakeProducer()
+    silent.gate.clear()
+    world = World(first, silent, third)
+    async with world.running():
+        world.clock.now += 1
+        await world.publish()
+        await world.has_tried()
+        async with asyncio.timeout(4):
+            assert await world.publish() is SendResult.TIMED_OUT
+            await silent.closed.wait()
+        assert world.publisher.connection().state == "no record is acknowledged"
+        await world.has_tried()
+        assert await world.publish() is SendResult.ACKED
+        silent.gate.set()
+        await asyncio.gather(*silent.answering)
+        assert await world.publish() is SendResult.ACKED, "what the lost client says late changes nothing"
 
 
 async def test_a_probe_that_fails_makes_another_fresh_client() -> None:

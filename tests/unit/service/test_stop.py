@@ -5,6 +5,8 @@ import contextlib
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from service.runtime.kafka.stop import stop_client
 
 
@@ -48,11 +50,22 @@ class StuckClient:
         await self._forever()
 
 
-async def test_a_client_that_does_not_stop_is_cut_off() -> None:
+class StuckNetwork(StuckClient):
+    """The same of the client under it, used alone: it has no sender."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        super().__init__(writer)
+        self._sync_task, self._conns = self.sync_task, {1: self.connection}
+        self.sender_task.cancel()
+        del self.client, self._sender
+
+
+@pytest.mark.parametrize("kind", [StuckClient, StuckNetwork])
+async def test_a_client_that_does_not_stop_is_cut_off(kind: type[StuckClient]) -> None:
     async with SilentBroker() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(bytes(50_000_000))  # more than the system takes: an orderly close would wait for ever
-        client = StuckClient(writer)
+        client = kind(writer)
         await asyncio.sleep(0)
         async with asyncio.timeout(5):
             assert not await stop_client(client, 0)
