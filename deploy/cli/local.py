@@ -49,6 +49,7 @@ def stripe(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     platform_account: Annotated[str | None, typer.Option(help="The platform's own id.")] = None,
     api_key: Annotated[str | None, typer.Option(help="The secret key that calls must bear.")] = None,
+    rate_limits: Annotated[bool, typer.Option(help="Limit calls as Stripe does.")] = False,
 ) -> None:
     """Run the Stripe emulator alone, until SIGTERM or Ctrl-C.
 
@@ -58,7 +59,11 @@ def stripe(
 
     server.run(
         app.Options(
-            host, port, platform_account or app.DEFAULT_PLATFORM_ACCOUNT, api_key or app.DEFAULT_API_KEY
+            host,
+            port,
+            platform_account or app.DEFAULT_PLATFORM_ACCOUNT,
+            api_key or app.DEFAULT_API_KEY,
+            rate_limits=rate_limits,
         )
     )
 

@@ -1,4 +1,4 @@
-"""The emulator as an ASGI application: the API at `/v1`, the control side at `/_emulator`."""
+"""The emulator as an ASGI application: the API at `/v1` and `/v2`, the control side at `/_emulator`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,10 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 from deploy.stripe_emulator import shapes
 from deploy.stripe_emulator.clock import Clock
-from deploy.stripe_emulator.control import control
-from deploy.stripe_emulator.delivery import Deliveries
+from deploy.stripe_emulator.control.side import PREFIX, control
 from deploy.stripe_emulator.engine import Engine
+from deploy.stripe_emulator.events.destination import Destinations
+from deploy.stripe_emulator.events.faults import EventFaults
 from deploy.stripe_emulator.exchange import Request
+from deploy.stripe_emulator.idempotency import Answer
+from deploy.stripe_emulator.keys import Key, Keys
 from deploy.stripe_emulator.model import Account, World
 
 DEFAULT_PLATFORM_ACCOUNT = "acct_1EmulatPlatform00"
@@ -26,7 +29,7 @@ TRANSPORT = "transport"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an emulator is started with. Port 0 takes a free one."""
+    """What an emulator is started with. Port 0 takes a free one; more keys come by the control side."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -34,22 +37,27 @@ class Options:
     api_key: str = DEFAULT_API_KEY
     api_version: str = DEFAULT_API_VERSION
     clock: Clock = field(default_factory=Clock)
+    rate_limits: bool = False
 
 
 class Emulator:
     """The application; `close` ends every held answer and every delivery."""
 
     def __init__(self, options: Options) -> None:
-        world = _world(options)
-        deliveries = Deliveries(world)
-        self.engine = Engine(world, api_key=options.api_key, deliveries=deliveries)
-        self._app = Starlette(
-            routes=[Mount("/_emulator", control(self.engine)), Mount("/", self._api)], lifespan=self._lifespan
-        )
+        destinations, faults = Destinations(), EventFaults()
+        worlds = {
+            livemode: _world(options, destinations, faults, livemode=livemode) for livemode in (False, True)
+        }
+        self.engine = Engine(worlds, keys=Keys({options.api_key: Key(options.api_key)}))
+        self.engine.limiter.on = options.rate_limits
+        self._side = Starlette(routes=[Mount(PREFIX, control(self.engine))], lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one ASGI request."""
-        await self._app(scope, receive, send)
+        """Answer one ASGI request; those of the API go past the framework, which would cost a third of it."""
+        if scope["type"] == "http" and not scope["path"].startswith(PREFIX):
+            await self._api(scope, receive, send)
+        else:
+            await self._side(scope, receive, send)
 
     def close(self) -> None:
         """Let go of every call that waits."""
@@ -75,9 +83,7 @@ class Emulator:
             transport.abort()
             await gone()
             return
-        headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-        length = (b"content-length", str(len(answer.body)).encode())
-        await send({"type": "http.response.start", "status": answer.status, "headers": [*headers, length]})
+        await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
         await send({"type": "http.response.body", "body": answer.body})
 
 
@@ -86,7 +92,7 @@ def build(options: Options) -> Emulator:
     return Emulator(options)
 
 
-def _world(options: Options) -> World:
+def _world(options: Options, destinations: Destinations, faults: EventFaults, *, livemode: bool) -> World:
     body = shapes.account(
         options.platform_account,
         created=int(options.clock.now_s()),
@@ -103,7 +109,15 @@ def _world(options: Options) -> World:
         application_id="ca_" + "Emulator".ljust(32, "0"),
         api_version=options.api_version,
         clock=options.clock,
+        livemode=livemode,
+        destinations=destinations,
+        event_faults=faults,
     )
+
+
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    return [*headers, (b"content-length", str(len(answer.body)).encode())]
 
 
 async def _read(scope: Scope, receive: Receive) -> Request:

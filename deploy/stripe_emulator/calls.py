@@ -15,6 +15,7 @@ class Logged:
     path: str
     route: str | None
     account: str | None
+    livemode: bool
     idempotency_key: str | None
     parameters: dict[str, Any]
     status: int | None
@@ -47,7 +48,13 @@ class Calls:
         self.calls.clear()
 
     def select(
-        self, *, account: str | None, method: str | None, path: str | None, after: int
+        self,
+        *,
+        account: str | None,
+        method: str | None,
+        path: str | None,
+        idempotency_key: str | None,
+        after: int,
     ) -> list[dict[str, Any]]:
         """Give the calls after number `after`; `path` may be a route, and `platform` is an account."""
         return [
@@ -57,4 +64,5 @@ class Calls:
             and account in (None, call.account or "platform")
             and method in (None, call.method)
             and path in (None, call.path, call.route)
+            and idempotency_key in (None, call.idempotency_key)
         ]

@@ -1,4 +1,4 @@
-"""Every refusal of the emulator, in Stripe's words where they are known.
+"""Every refusal of an endpoint, in Stripe's words where they are known; `denials.py` has those before it.
 
 One constructor an error. The mark in each docstring says where its text is from: [rec] a cassette in the
 recordings folder, [doc] a page of Stripe's, [3p] a public thread that quotes Stripe, [infer] nobody has
@@ -6,14 +6,16 @@ published Stripe's text, the words are the emulator's own.
 """
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 DOC_URL = "https://stripe.com/docs/error-codes/"
 
 
 class StripeError(Exception):
-    """An answer that is an error: an HTTP status and the `error` object of Stripe's body."""
+    """An answer that is an error: an HTTP status and the `error` object of Stripe's body.
+
+    `missing` is the id that names nothing, where that is the reason.
+    """
 
     def __init__(
         self,
@@ -31,6 +33,7 @@ class StripeError(Exception):
         super().__init__(message)
         self.status = status
         self.traced = traced
+        self.missing: str | None = None
         self.headers = dict(headers or {})
         facts: dict[str, Any] = {"message": message, "type": kind}
         if code is not None:
@@ -41,46 +44,6 @@ class StripeError(Exception):
         if decline_code is not None:
             facts["decline_code"] = decline_code
         self.error = {**facts, **(more or {})}
-
-
-def no_api_key() -> StripeError:
-    """Refuse a call without a key ([doc] docs.stripe.com/api/authentication)."""
-    return StripeError(
-        401,
-        "You did not provide an API key. You need to provide your API key in the Authorization header, "
-        "using Bearer "
-        "auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See "
-        "https://stripe.com/docs/api#authentication for "
-        "details, or we can help at https://support.stripe.com/.",
-        headers={"WWW-Authenticate": 'Basic realm="Stripe"'},
-    )
-
-
-def wrong_api_key(key: str) -> StripeError:
-    """Refuse a key nobody has ([doc] docs.stripe.com/error-handling)."""
-    return StripeError(
-        401, f"Invalid API Key provided: {masked(key)}", headers={"WWW-Authenticate": 'Basic realm="Stripe"'}
-    )
-
-
-def account_invalid(key: str, account_id: str) -> StripeError:
-    """Refuse an account that is unknown or has revoked access.
-
-    Source: [rec] account-revoked.yml: no Request-Id either.
-    """
-    return StripeError(
-        403,
-        f"The provided key '{masked(key)}' does not have access to account '{account_id}' (or that account "
-        f"does not "
-        "exist). Application access may have been revoked.",
-        code="account_invalid",
-        traced=False,
-    )
-
-
-def contexts_differ() -> StripeError:
-    """Refuse a call that names two accounts ([infer])."""
-    return StripeError(400, "The Stripe-Account and Stripe-Context headers name different accounts.")
 
 
 def unknown_url(method: str, path: str) -> StripeError:
@@ -166,12 +129,23 @@ def invalid_value(name: str, message: str) -> StripeError:
 
 def missing_object(kind: str, object_id: str, param: str, *, in_path: bool, hint: str = "") -> StripeError:
     """Say that an id names nothing: 404 in the path, 400 in a parameter (STRIPE.md 1.6, [3p])."""
-    return StripeError(
+    error = StripeError(
         404 if in_path else 400,
         f"No such {kind}: '{object_id}'{hint}",
         code="resource_missing",
         param=param,
     )
+    error.missing = object_id
+    return error
+
+
+def in_other_mode(error: StripeError, *, other_is_live: bool) -> StripeError:
+    """Add to a missing object that there is one in the other mode ([3p] payola#278, stripe-node#149)."""
+    there, used = ("live", "test") if other_is_live else ("test", "live")
+    error.error["message"] += (
+        f"; a similar object exists in {there} mode, but a {used} mode key was used to make this request."
+    )
+    return error
 
 
 PLATFORM_OWNED = (
@@ -309,82 +283,3 @@ def default_not_attached(payment_method_id: str) -> StripeError:
 def card_error(code: str, message: str, decline_code: str | None, param: str | None = None) -> StripeError:
     """Answer as the card's issuer did ([doc] docs.stripe.com/testing#declined-payments)."""
     return StripeError(402, message, kind="card_error", code=code, decline_code=decline_code, param=param)
-
-
-def key_too_long() -> StripeError:
-    """Refuse an idempotency key of more than 255 characters.
-
-    Source: [doc] api/idempotent_requests, [infer] the text.
-    """
-    return StripeError(400, "Idempotency keys can be at most 255 characters long.", kind="idempotency_error")
-
-
-def key_reused(key: str) -> StripeError:
-    """Refuse a key that came with other parameters ([3p] stripe-ruby#503)."""
-    return StripeError(
-        400,
-        "Keys for idempotent requests can only be used with the same parameters they were first used with. "
-        "Try using "
-        f"a key other than '{key}' if you meant to execute a different request.",
-        kind="idempotency_error",
-    )
-
-
-def key_reused_elsewhere(key: str, path: str, first_path: str) -> StripeError:
-    """Refuse a key that came with another URL ([3p] stripe-ruby#598)."""
-    return StripeError(
-        400,
-        f"Keys for idempotent requests can only be used for the same endpoint they were first used for "
-        f"('{path}' vs "
-        f"'{first_path}'). Try using a key other than '{key}' if you meant to execute a different request.",
-        kind="idempotency_error",
-    )
-
-
-def key_in_use(key: str) -> StripeError:
-    """Refuse a key whose first request is still under way ([doc] error-codes#idempotency-key-in-use)."""
-    return StripeError(
-        409,
-        "There is currently another in-progress request using this Idempotent Key (that probably means you "
-        "submitted "
-        f"twice, and the other request is still going through): {key}. Please try again later.",
-        code="idempotency_key_in_use",
-    )
-
-
-def injected(status: int, *, rate_limited: bool) -> StripeError:
-    """Answer with the status that a fault rule asks for, in the words Stripe has for it.
-
-    A 429 is a rate limit only with `Stripe-Rate-Limited-Reason`, and a lock without it (STRIPE.md 1.6, [doc]
-    rate-limits); the words of a 5xx are [doc] error-low-level.
-    """
-    match status:
-        case 429 if rate_limited:
-            message = (
-                "Request rate limit exceeded. Learn more about rate limits here "
-                "https://stripe.com/docs/rate-limits."
-            )
-            return StripeError(status, message, code="rate_limit")
-        case 409 | 429:
-            message = (
-                "This object cannot be accessed right now because another API request or Stripe process is "
-                "currently "
-                "accessing it. If you see this error intermittently, retry the request."
-            )
-            return StripeError(status, message, code="lock_timeout")
-        case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return StripeError(
-                status, "An unknown error occurred while processing the request.", kind="api_error"
-            )
-        case _:
-            return StripeError(status, "This request was refused by a fault rule of the emulator.")
-
-
-def masked(key: str) -> str:
-    """Hide the middle of a key as Stripe does: its prefix and its last four characters stay.
-
-    Source: [rec] account-revoked.yml.
-    """
-    prefix, separator, _ = key.rpartition("_")
-    head = prefix + separator
-    return head + "*" * max(0, len(key) - len(head) - 4) + key[-4:]

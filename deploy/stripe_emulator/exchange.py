@@ -5,9 +5,9 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from deploy.stripe_emulator import errors, ids
+from deploy.stripe_emulator import denials, ids
 from deploy.stripe_emulator.forms import Tree
-from deploy.stripe_emulator.model import Account
+from deploy.stripe_emulator.model import Account, World
 from deploy.stripe_emulator.routes import Route
 
 
@@ -24,9 +24,10 @@ class Request:
 
 @dataclass(slots=True)
 class Exchange:
-    """What is known of a request while it is answered."""
+    """What is known of a request while it is answered; `world` is that of its key's mode."""
 
     request: Request
+    world: World
     request_id: str = field(default_factory=ids.request_id)
     api_key: str = ""
     account: Account | None = None
@@ -35,6 +36,11 @@ class Exchange:
     path: dict[str, str] = field(default_factory=dict)
     tree: Tree = field(default_factory=dict)
     effects: list[str] = field(default_factory=list)
+
+    @property
+    def of_v2(self) -> bool:
+        """Say whether the request is one of API v2: its body is JSON, and its refusals differ."""
+        return self.request.path.startswith("/v2/")
 
     @property
     def idempotency_key(self) -> str | None:
@@ -56,13 +62,16 @@ def api_key(headers: Mapping[str, str]) -> str:
     return ""
 
 
-def named_account(headers: Mapping[str, str]) -> str | None:
-    """Give the account a call is for; a context may be a path, whose last part it is.
+def named_account(headers: Mapping[str, str], platform: str) -> str | None:
+    """Give the account a call is for, or None.
 
-    Source: [doc] docs.stripe.com/context.
+    A context is a connected account, the platform, or a path from the platform to a connected account
+    ([doc] docs.stripe.com/context); any other path leads to an account that the platform cannot act for.
     """
-    account = headers.get("stripe-account")
-    context = headers.get("stripe-context", "").rpartition("/")[2] or None
-    if account and context and account != context:
-        raise errors.contexts_differ()
-    return account or context
+    account, context = headers.get("stripe-account"), headers.get("stripe-context")
+    if not context:
+        return account or None
+    place = context.removeprefix(f"{platform}/")
+    if account and account != place:
+        raise denials.contexts_differ()
+    return place

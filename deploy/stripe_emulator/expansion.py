@@ -4,6 +4,7 @@
 the SDK's own classes, whether the id is there or not; the wording and the order are [3p] probed (seahaven).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, ForwardRef, Union, get_args, get_origin
@@ -69,12 +70,19 @@ def shown(template: str) -> tuple[str, bool]:
     The last noun in the path says so: `/v1/customers/{customer}/payment_methods` lists `PaymentMethod`.
     """
     segments = template.split("/")
+    classes = stripe.v2.core if segments[1] == "v2" else stripe
     for segment in reversed(segments):
         for noun in (segment, segment.removesuffix("s"), segment.removesuffix("ies") + "y"):
             name = "".join(part.title() for part in noun.split("_"))
-            if segment[:1] != "{" and isinstance(getattr(stripe, name, None), type):
+            if segment[:1] != "{" and isinstance(getattr(classes, name, None), type):
                 return name, segment != noun and segment == segments[-1]
     raise LookupError(f"{template} shows nothing the SDK has a class for")
+
+
+@cache
+def shown_as(template: str) -> str:
+    """Say what a path shows as its `object` names it: `payment_method`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", shown(template)[0]).lower()
 
 
 def check(paths: Sequence[str], template: str, *, method: str) -> None:
@@ -133,11 +141,11 @@ def _expanded(world: World, account: Account, value: Any, segments: Sequence[str
     head, *rest = segments
     below = value.get(head)
     if isinstance(below, str):
-        below = _found(world, account, below) or below
+        below = find(world, account, below) or below
     return {**value, head: _expanded(world, account, below, rest)} if head in value else value
 
 
-def _found(world: World, account: Account, object_id: str) -> JsonObject | None:
+def find(world: World, account: Account, object_id: str) -> JsonObject | None:
     """Look an id up: ids say by themselves what they name, so every store may be asked."""
-    found = (find(world, account, object_id) for find in STORES.values())
+    found = (look(world, account, object_id) for look in STORES.values())
     return next((body for body in found if body is not None), None)

@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from deploy.stripe_emulator.ids import random_text
 
@@ -53,30 +53,31 @@ Action = Latency | Status | Cut | Hold
 
 
 @dataclass(slots=True)
-class Rule:
-    """One rule; None for method, route or account means any, `platform` the platform itself."""
+class Chance:
+    """How often a rule fires: up to a count, and each time by a seeded random number."""
 
-    action: Action
-    method: str | None = None
-    route: str | None = None
-    account: str | None = None
     count: int | None = None
     probability: float = 1.0
     seed: int = 0
-    id: str = field(default_factory=lambda: "fault_" + random_text(8))
     fired: int = 0
-    removed: asyncio.Event = field(default_factory=asyncio.Event)
     numbers: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.numbers = random.Random(self.seed)  # noqa: S311 - it has to be repeatable
 
-    def fires(self, method: str, route: str, account: str) -> bool:
-        """Say whether the rule takes this call, and count it if so."""
+    @classmethod
+    def parse(cls, said: Mapping[str, Any]) -> Self:
+        """Read it from a rule's JSON; what is no number is a ValueError or TypeError."""
+        count = said.get("count")
+        return cls(
+            count=None if count is None else int(count),
+            probability=float(said.get("probability", 1.0)),
+            seed=int(said.get("seed", 0)),
+        )
+
+    def draw(self) -> bool:
+        """Say whether the rule fires where it matches, and count it if so."""
         if self.count is not None and self.fired >= self.count:
-            return False
-        asked = ((self.method, method), (self.route, route), (self.account, account))
-        if any(wanted is not None and wanted != actual for wanted, actual in asked):
             return False
         if self.numbers.random() >= self.probability:
             return False
@@ -84,14 +85,34 @@ class Rule:
         return True
 
     def shown(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        return {name: getattr(self, name) for name in ("count", "probability", "seed", "fired")}
+
+
+@dataclass(slots=True)
+class Rule:
+    """One rule; None for method, route or account means any, `platform` the platform itself."""
+
+    action: Action
+    chance: Chance = field(default_factory=Chance)
+    method: str | None = None
+    route: str | None = None
+    account: str | None = None
+    id: str = field(default_factory=lambda: "fault_" + random_text(8))
+    removed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def fires(self, method: str, route: str, account: str) -> bool:
+        """Say whether the rule takes this call, and count it if so."""
+        asked = ((self.method, method), (self.route, route), (self.account, account))
+        if any(wanted is not None and wanted != actual for wanted, actual in asked):
+            return False
+        return self.chance.draw()
+
+    def shown(self) -> dict[str, Any]:
         """Give the rule as JSON."""
-        facts = {name: getattr(self, name) for name in ("id", "method", "route", "account", "count", "fired")}
-        return {
-            **facts,
-            "probability": self.probability,
-            "seed": self.seed,
-            "action": {"kind": type(self.action).__name__.lower(), **asdict(self.action)},
-        }
+        facts = {name: getattr(self, name) for name in ("id", "method", "route", "account")}
+        action = {"kind": type(self.action).__name__.lower(), **asdict(self.action)}
+        return {**facts, **self.chance.shown(), "action": action}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +187,8 @@ def parse(said: Mapping[str, Any], routes: frozenset[str]) -> Rule:
         raise ValueError(f"a fault has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
     if said.get("route") is not None and said["route"] not in routes:
         raise ValueError(f"no such route: {said['route']}; one of {', '.join(sorted(routes))}")
-    facts = {name: said[name] for name in ("method", "route", "account", "count") if name in said}
-    return Rule(
-        _action(said.get("action") or {}),
-        **facts,
-        probability=float(said.get("probability", 1.0)),
-        seed=int(said.get("seed", 0)),
-    )
+    facts = {name: said[name] for name in ("method", "route", "account") if name in said}
+    return Rule(_action(said.get("action") or {}), Chance.parse(said), **facts)
 
 
 def _action(said: Mapping[str, Any]) -> Action:

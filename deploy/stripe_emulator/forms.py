@@ -1,13 +1,15 @@
-"""Form and query text as Stripe reads it: `a[b][c]=v` is a tree.
+"""Form, query and JSON text as Stripe reads it: `a[b][c]=v` is a tree.
 
-Source: [doc] docs.stripe.com/api, "form-encoded".
+Source: [doc] docs.stripe.com/api, "form-encoded"; docs.stripe.com/api-v2-overview, JSON.
 """
 
+import json
 import re
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import parse_qsl
 
-from deploy.stripe_emulator.errors import wrong_kind
+from deploy.stripe_emulator.errors import StripeError, wrong_kind
 
 Tree = dict[str, "Tree | str"]
 """What a form says before its parameters are known; an array's places are its keys, `0`, `1`, …."""
@@ -22,6 +24,34 @@ def decode(text: str) -> Tree:
     for key, value in parse_qsl(text, keep_blank_values=True):
         _put(tree, _parts(key), value, key)
     return tree
+
+
+def decode_json(body: bytes) -> Tree:
+    """Turn a body of API v2 into the same tree: null unsets as an empty string does in a form.
+
+    What is not a JSON object is StripeError 400 ([infer] the text).
+    """
+    try:
+        said = json.loads(body)
+    except ValueError as error:
+        raise StripeError(400, "The request body is not valid JSON.") from error
+    if not isinstance(said, dict):
+        raise StripeError(400, "The request body must be a JSON object.")
+    return {name: _tree(value) for name, value in said.items()}
+
+
+def _tree(value: Any) -> Tree | str:
+    match value:
+        case dict():
+            return {name: _tree(each) for name, each in value.items()}
+        case list():
+            return {str(place): _tree(each) for place, each in enumerate(value)}
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case _:
+            return str(value)
 
 
 def _parts(key: str) -> Sequence[str]:

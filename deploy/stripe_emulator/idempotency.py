@@ -8,7 +8,7 @@ execution began, given back when the request was refused before that, and forgot
 
 from dataclasses import dataclass, field
 
-from deploy.stripe_emulator import errors
+from deploy.stripe_emulator import denials
 
 KEPT_S = 24 * 3600
 LONGEST_KEY = 255
@@ -53,20 +53,31 @@ class IdempotencyKeys:
         A key with other parameters or another path is StripeError 400, one still in use StripeError 409.
         """
         if len(scope.key) > LONGEST_KEY:
-            raise errors.key_too_long()
+            raise denials.key_too_long()
+        self._forget(now_s - KEPT_S)
         entry = self.entries.get(scope)
         if entry is not None and not entry.open and now_s - entry.taken_s >= KEPT_S:
+            del self.entries[scope]
             entry = None
         if entry is None:
             self.entries[scope] = _Entry(path, parameters, now_s)
             return None
         if entry.path != path:
-            raise errors.key_reused_elsewhere(scope.key, path, entry.path)
+            raise denials.key_reused_elsewhere(scope.key, path, entry.path)
         if entry.parameters != parameters:
-            raise errors.key_reused(scope.key)
+            raise denials.key_reused(scope.key)
         if entry.open:
-            raise errors.key_in_use(scope.key)
+            raise denials.key_in_use(scope.key)
         return entry.answer
+
+    def _forget(self, before_s: float) -> None:
+        """Forget what is old; entries stand in the order they were taken, but for the few still in use."""
+        while self.entries:
+            oldest = next(iter(self.entries))
+            entry = self.entries[oldest]
+            if entry.open or entry.taken_s > before_s:
+                return
+            del self.entries[oldest]
 
     def keep(self, scope: Scope, answer: Answer) -> None:
         """Remember what a request was answered; the key stays in use until `release`."""

@@ -4,14 +4,18 @@ An object is kept as the JSON the API shows, beside the few facts that the API h
 that waits, the secret). Nothing here knows HTTP, and nothing waits.
 """
 
-import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.stripe_emulator import ids, shapes
+from deploy.stripe_emulator import ids
 from deploy.stripe_emulator.behaviour import Behaviour
 from deploy.stripe_emulator.clock import Clock
+from deploy.stripe_emulator.events.destination import Destination, Destinations
+from deploy.stripe_emulator.events.event import KEPT_MS, Event, related_object
+from deploy.stripe_emulator.events.faults import EventFaults, Lost, Twice
 from deploy.stripe_emulator.shapes import JsonObject
+from deploy.stripe_emulator.texts import copied, in_live_mode
 
 
 @dataclass(slots=True)
@@ -77,16 +81,21 @@ class Intent:
 
 @dataclass(slots=True)
 class Account:
-    """The platform or a connected account; `authorized` is false once it has revoked access."""
+    """The platform or a connected account; `authorized` is false once it has revoked access.
+
+    Of an account that is `of_v2` API v2 tells as well.
+    """
 
     id: str
     body: JsonObject
     authorized: bool = True
     deleted: bool = False
+    of_v2: bool = False
     customers: dict[str, Customer] = field(default_factory=dict)
     payment_methods: dict[str, PaymentMethod] = field(default_factory=dict)
     capabilities: dict[str, JsonObject] = field(default_factory=dict)
-    events: dict[str, JsonObject] = field(default_factory=dict)
+    events: dict[str, Event] = field(default_factory=dict)
+    thin_events: dict[str, Event] = field(default_factory=dict)
     payment_intents: dict[str, Intent] = field(default_factory=dict)
     setup_intents: dict[str, Intent] = field(default_factory=dict)
     charges: dict[str, JsonObject] = field(default_factory=dict)
@@ -96,33 +105,35 @@ class Account:
         """Give a customer's payment methods, oldest first."""
         return [each for each in self.payment_methods.values() if each.customer == customer_id]
 
-
-@dataclass(slots=True)
-class WebhookEndpoint:
-    """Where events go: the platform's own, or with `connect` those of its connected accounts."""
-
-    body: JsonObject
-    secret: str
-    connect: bool
-
-    def wants(self, event: JsonObject) -> bool:
-        """Say whether this endpoint is to get an event."""
-        enabled = self.body["enabled_events"]
-        return self.connect == ("account" in event) and ("*" in enabled or event["type"] in enabled)
+    def forget_events(self, now_ms: int) -> None:
+        """Forget the events that are too old; they stand in the order they happened."""
+        for events in (self.events, self.thin_events):
+            while events:
+                oldest = next(iter(events))
+                if events[oldest].created_ms > now_ms - KEPT_MS:
+                    break
+                del events[oldest]
 
 
 @dataclass(slots=True)
 class World:
-    """Everything the emulator remembers, and the events it has not handed to delivery yet."""
+    """Everything the emulator remembers of one mode, and the events it has not handed to delivery yet.
+
+    `lost` are the events that a fault kept from being generated, `addressed` those for one destination alone.
+    """
 
     platform: Account
     application_id: str
     api_version: str
     clock: Clock
+    livemode: bool = False
     connected: dict[str, Account] = field(default_factory=dict)
-    endpoints: dict[str, WebhookEndpoint] = field(default_factory=dict)
-    undelivered: list[JsonObject] = field(default_factory=list)
     settling: list[tuple[Account, Intent]] = field(default_factory=list)
+    destinations: Destinations = field(default_factory=Destinations)
+    event_faults: EventFaults = field(default_factory=EventFaults)
+    lost: list[JsonObject] = field(default_factory=list)
+    undelivered: list[Event] = field(default_factory=list)
+    addressed: list[tuple[Event, Destination]] = field(default_factory=list)
 
     def account(self, account_id: str) -> Account | None:
         """Give an account the platform may act for, or None."""
@@ -135,10 +146,57 @@ class World:
         """Say the time in the whole seconds that objects carry."""
         return int(self.clock.now_s())
 
-    def take_undelivered(self) -> list[JsonObject]:
+    def now_ms(self) -> int:
+        """Say the time as finely as API v2 tells it."""
+        return int(self.clock.now_s() * 1000)
+
+    def take_undelivered(self) -> list[Event]:
         """Hand over the events that happened since the last time."""
         events, self.undelivered = self.undelivered, []
         return events
+
+    def take_addressed(self) -> list[tuple[Event, Destination]]:
+        """Hand over the events for one destination alone."""
+        addressed, self.addressed = self.addressed, []
+        return addressed
+
+    def record(self, event: Event, on: Account) -> None:
+        """Keep an event of an account, and deliver it after the call; those too old are forgotten."""
+        pending = [each for each in self.destinations.wanting(event) if each.payload == "snapshot"]
+        if event.snapshot is not None:
+            event.pending = {each.id for each in pending}
+            event.snapshot["pending_webhooks"] = len(pending)
+            on.events[event.snapshot["id"]] = event
+        on.thin_events[event.thin_id] = event
+        on.forget_events(self.now_ms())
+        self.undelivered.append(event)
+
+    def tell(self, kind: str, related: JsonObject | None, data: JsonObject | None = None) -> Event:
+        """Make an event of API v2's own; such are the platform's, of a v2 account too (STRIPE.md 2)."""
+        event = Event(
+            type=kind,
+            thin_id=ids.thin_event_id(livemode=self.livemode),
+            created_ms=self.now_ms(),
+            livemode=self.livemode,
+            owner=self.platform.id,
+            account=None,
+            request=None,
+            related=related,
+            data=data,
+        )
+        self.platform.thin_events[event.thin_id] = event
+        return event
+
+    def announce(self, kind: str, related: JsonObject | None, data: JsonObject | None = None) -> Event:
+        """Make an event of API v2's own, to be delivered to whoever wants it."""
+        event = self.tell(kind, related, data)
+        self.undelivered.append(event)
+        return event
+
+    def tell_of_account(self, account: Account, kind: str, data: JsonObject | None = None) -> Event:
+        """Make an event of API v2 about an account; what it is about is named, not where it happened."""
+        url = f"/v2/core/accounts/{account.id}"
+        return self.announce(kind, {"id": account.id, "type": "v2.core.account", "url": url}, data)
 
 
 @dataclass(slots=True)
@@ -146,6 +204,7 @@ class Call:
     """One call that is being executed: who acts, with what, and what came of it.
 
     `effects` are the changes it made, in the order they happened, in the words of the call log.
+    `require_read` refuses with 403 where the call's key may not read an object of some kind (`customer`).
     """
 
     world: World
@@ -155,6 +214,7 @@ class Call:
     request_id: str | None = None
     idempotency_key: str | None = None
     effects: list[str] = field(default_factory=list)
+    require_read: Callable[[str], None] = field(default=lambda _: None)
 
     @property
     def application(self) -> str | None:
@@ -163,25 +223,58 @@ class Call:
 
     def emit(self, kind: str, body: JsonObject, *, before: JsonObject | None = None) -> None:
         """Record an event on the acting account; with `before`, what changed, and no event if nothing did."""
-        data: JsonObject = {"object": body}
-        if before is not None:
-            changes = previous_attributes(before, body)
-            if not changes:
-                return
-            data["previous_attributes"] = changes
+        changes = None if before is None else previous_attributes(before, body)
+        if changes == {}:
+            return
         world, account = self.world, self.account
-        event = shapes.event(
-            ids.object_id("evt", account.id, world.now()),
-            kind=kind,
-            created=world.now(),
-            api_version=world.api_version,
-            data=data,
-            request={"id": self.request_id, "idempotency_key": self.idempotency_key},
-            account_id=None if account is world.platform else account.id,
+        connected = None if account is world.platform else account.id
+        fault = world.event_faults.of_generation(kind, connected)
+        if isinstance(fault, Lost):
+            world.lost.append(impact(kind, body, connected))
+            return
+        for _ in range(2 if isinstance(fault, Twice) else 1):
+            world.record(self._event(kind, body, changes, connected), account)
+
+    def _event(self, kind: str, body: JsonObject, changes: JsonObject | None, account: str | None) -> Event:
+        world, owner = self.world, self.account.id
+        request = {"id": self.request_id, "idempotency_key": self.idempotency_key}
+        data = copied(
+            {"object": body} if changes is None else {"object": body, "previous_attributes": changes}
         )
-        event["pending_webhooks"] = sum(endpoint.wants(event) for endpoint in world.endpoints.values())
-        account.events[event["id"]] = event
-        world.undelivered.append(event)
+        scope = {} if account is None else {"account": account, "context": account}
+        return Event(
+            type=kind,
+            thin_id=ids.thin_event_id(livemode=world.livemode),
+            created_ms=world.now_ms(),
+            livemode=world.livemode,
+            owner=owner,
+            account=account,
+            request=request,
+            related=related_object(body),
+            snapshot={
+                "id": ids.object_id("evt", owner, world.now()),
+                "object": "event",
+                **scope,
+                "api_version": world.api_version,
+                "created": world.now(),
+                "data": in_live_mode(data) if world.livemode else data,
+                "livemode": world.livemode,
+                "pending_webhooks": 0,
+                "request": request,
+                "type": kind,
+            },
+        )
+
+
+def impact(kind: str, body: JsonObject, account: str | None) -> JsonObject:
+    """Say what was lost, as the event that tells of it does ([doc] events/manage-webhook-endpoints)."""
+    related = related_object(body)
+    return {
+        "event_type": kind,
+        "related_object_id": body["id"],
+        "related_object": related,
+        **({} if account is None else {"context": account}),
+    }
 
 
 def previous_attributes(before: JsonObject, after: JsonObject) -> JsonObject:
@@ -197,5 +290,5 @@ def previous_attributes(before: JsonObject, after: JsonObject) -> JsonObject:
         if isinstance(old, dict) and isinstance(new, dict):
             changes[key] = previous_attributes(old, new)
         else:
-            changes[key] = copy.deepcopy(old)
+            changes[key] = copied(old)
     return changes

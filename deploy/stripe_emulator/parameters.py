@@ -9,6 +9,7 @@ the emulator's own words: to take it and do nothing would be a lie.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from deploy.stripe_emulator.errors import (
@@ -61,14 +62,17 @@ Reads = Mapping[str, "Reads"]
 """Names that are read, each with the names below it; none below means everything below."""
 
 
-def accept(params: type, reads: Iterable[str]) -> Accepted:
+def accept(
+    params: type, reads: Iterable[str], *, also: Mapping[str, Kind] = MappingProxyType({})
+) -> Accepted:
     """Join what Stripe takes (a class of `stripe.params`) with what is read: `name`, `card[number]`.
 
-    A name that is read but that the SDK does not know is a KeyError.
+    `also` is what Stripe takes and the SDK's class does not have. A name that is read but that neither knows
+    is a KeyError.
     """
-    known = fields(params)
+    known: Mapping[str, Kind] = {**fields(params), **also}
     root: dict[str, Any] = {}
-    for text in (*reads, *(EVERYWHERE & known.keys())):
+    for text in (*reads, *also, *(EVERYWHERE & known.keys())):
         branch, kinds = root, known
         for part in text.replace("]", "").split("["):
             kind = kinds[part]

@@ -1,11 +1,12 @@
 """The API as one table: method, path, handler, and the SDK's class of what Stripe takes there."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from stripe import params
+from stripe.params.v2 import core
 
 from deploy.stripe_emulator.model import Call
 from deploy.stripe_emulator.pages import READS as PAGE
@@ -14,7 +15,9 @@ from deploy.stripe_emulator.resources import (
     accounts,
     attachment,
     charges,
+    core_events,
     customers,
+    event_destinations,
     events,
     mandates,
     payment_intents,
@@ -24,6 +27,7 @@ from deploy.stripe_emulator.resources import (
     webhook_endpoints,
 )
 from deploy.stripe_emulator.shapes import JsonObject
+from deploy.stripe_emulator.signatures import Kind
 
 Handler = Callable[[Call], JsonObject]
 
@@ -32,7 +36,8 @@ Handler = Callable[[Call], JsonObject]
 class Route:
     """One endpoint of the API.
 
-    `params` is the SDK's class of what Stripe takes, `reads` what the handler gives a meaning to.
+    `params` is the SDK's class of what Stripe takes, `reads` what the handler gives a meaning to. A list with
+    a `cursor` also takes the `page` that its own next URL has.
     """
 
     method: str
@@ -40,6 +45,7 @@ class Route:
     handler: Handler
     params: type
     reads: Sequence[str] = ()
+    cursor: bool = False
 
     @cached_property
     def name(self) -> str:
@@ -49,10 +55,10 @@ class Route:
     @cached_property
     def accepted(self) -> Accepted:
         """Give what the endpoint accepts; read from the SDK once."""
-        return accept(self.params, self.reads)
+        return accept(self.params, self.reads, also={"page": Kind(scalar="string")} if self.cursor else {})
 
 
-ROUTES = (
+_V1 = (
     Route("GET", "/v1/account", accounts.own, params.AccountRetrieveCurrentParams),
     Route("POST", "/v1/accounts", accounts.create, params.AccountCreateParams, accounts.CREATE_READS),
     Route("GET", "/v1/accounts", accounts.list_connected, params.AccountListParams, (*PAGE, "created")),
@@ -281,6 +287,13 @@ ROUTES = (
         params.WebhookEndpointRetrieveParams,
     ),
     Route(
+        "POST",
+        "/v1/webhook_endpoints/{webhook_endpoint}",
+        webhook_endpoints.update,
+        params.WebhookEndpointUpdateParams,
+        webhook_endpoints.UPDATE_READS,
+    ),
+    Route(
         "DELETE",
         "/v1/webhook_endpoints/{webhook_endpoint}",
         webhook_endpoints.delete,
@@ -288,26 +301,101 @@ ROUTES = (
     ),
 )
 
+_V2 = (
+    Route(
+        "GET",
+        "/v2/core/events",
+        core_events.list_all,
+        core.EventListParams,
+        ("created", "limit", "object_id", "types"),
+        cursor=True,
+    ),
+    Route("GET", "/v2/core/events/{event}", core_events.retrieve, core.EventRetrieveParams),
+    Route(
+        "POST",
+        "/v2/core/event_destinations",
+        event_destinations.create,
+        core.EventDestinationCreateParams,
+        event_destinations.CREATE_READS,
+    ),
+    Route(
+        "GET",
+        "/v2/core/event_destinations",
+        event_destinations.list_all,
+        core.EventDestinationListParams,
+        ("include", "limit"),
+        cursor=True,
+    ),
+    Route(
+        "GET",
+        "/v2/core/event_destinations/{event_destination}",
+        event_destinations.retrieve,
+        core.EventDestinationRetrieveParams,
+        ("include",),
+    ),
+    Route(
+        "POST",
+        "/v2/core/event_destinations/{event_destination}",
+        event_destinations.update,
+        core.EventDestinationUpdateParams,
+        event_destinations.UPDATE_READS,
+    ),
+    Route(
+        "DELETE",
+        "/v2/core/event_destinations/{event_destination}",
+        event_destinations.delete,
+        core.EventDestinationDeleteParams,
+    ),
+    Route(
+        "POST",
+        "/v2/core/event_destinations/{event_destination}/disable",
+        event_destinations.disable,
+        core.EventDestinationDisableParams,
+    ),
+    Route(
+        "POST",
+        "/v2/core/event_destinations/{event_destination}/enable",
+        event_destinations.enable,
+        core.EventDestinationEnableParams,
+    ),
+    Route(
+        "POST",
+        "/v2/core/event_destinations/{event_destination}/ping",
+        event_destinations.ping,
+        core.EventDestinationPingParams,
+    ),
+)
+
+ROUTES = (*_V1, *_V2)
+
 
 def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", template) + r"\Z")
 
 
-_BY_METHOD: Mapping[str, list[tuple[re.Pattern[str], Route]]] = {
-    method: [(_pattern(route.template), route) for route in ROUTES if route.method == method]
-    for method in sorted({route.method for route in ROUTES})
-}
+def _place(method: str, path: str) -> tuple[str, int, str]:
+    """Say where a path is looked for: with its method, its length, and its first noun."""
+    segments = path.split("/", 4)
+    return method, path.count("/"), "/".join(segments[1:3])
+
+
+_BY_PLACE: dict[tuple[str, int, str], list[tuple[re.Pattern[str], Route]]] = {}
+for _route in ROUTES:
+    _BY_PLACE.setdefault(_place(_route.method, _route.template), []).append(
+        (_pattern(_route.template), _route)
+    )
 
 
 def find(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
     """Give the route of a request and what its path names; None where the API has no such URL."""
-    for pattern, route in _BY_METHOD.get(method, ()):
+    for pattern, route in _BY_PLACE.get(_place(method, path), ()):
         match = pattern.match(path)
         if match:
             return route, match.groupdict()
     return None
 
 
+@cache
 def templates() -> frozenset[str]:
     """Name every path of the API, as fault rules and the call log name them."""
     return frozenset(route.template for route in ROUTES)

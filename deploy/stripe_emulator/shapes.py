@@ -5,7 +5,6 @@ by field. Capability, event, application, webhook endpoint, bank account: [doc] 
 SDK's typed objects.
 """
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -306,27 +305,31 @@ def webhook_endpoint(object_id: str, *, created: int, url: str, enabled_events: 
     }
 
 
-def event(
+def event_destination(
     object_id: str,
     *,
-    kind: str,
-    created: int,
-    api_version: str,
-    data: JsonObject,
-    request: JsonObject,
-    account_id: str | None,
+    created: str,
+    name: str,
+    description: str,
+    enabled_events: Sequence[str],
+    event_payload: str,
+    events_from: Sequence[str],
 ) -> JsonObject:
-    """Give a snapshot event; a connected account is named as `account` and as `context` (STRIPE.md 4)."""
-    scope = {} if account_id is None else {"account": account_id, "context": account_id}
+    """Give an event destination of API v2 ([doc] api/v2/core/event_destinations)."""
     return {
         "id": object_id,
-        "object": "event",
-        **scope,
-        "api_version": api_version,
+        "object": "v2.core.event_destination",
         "created": created,
-        "data": copy.deepcopy(data),
+        "description": description,
+        "enabled_events": list(enabled_events),
+        "event_payload": event_payload,
+        "events_from": list(events_from),
         "livemode": False,
-        "pending_webhooks": 0,
-        "request": request,
-        "type": kind,
+        "metadata": {},
+        "name": name,
+        "snapshot_api_version": None,
+        "status": "enabled",
+        "status_details": None,
+        "type": "webhook_endpoint",
+        "updated": created,
     }

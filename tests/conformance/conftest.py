@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -22,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT.parent / "shared" / "recordings"
 API_KEY = "sk_test_emulator0000000000"
 DEADLINE_S = 5.0
+T = TypeVar("T")
 COMMAND = (sys.executable, "-m", "deploy.cli", "local", "stripe")
 """`offshoot local stripe`, of the tree under test."""
 
@@ -67,6 +70,7 @@ def web(emulator_url: str) -> Iterator[httpx.Client]:
     ) as opened:
         yield opened
         opened.delete("/_emulator/faults")
+        opened.delete("/_emulator/event_faults")
 
 
 @pytest.fixture
@@ -83,8 +87,8 @@ class Hook:
     headers: Message
 
     @property
-    def event(self) -> dict[str, object]:
-        said: dict[str, object] = json.loads(self.body)
+    def event(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self.body)
         return said
 
 
@@ -99,6 +103,18 @@ class Receiver:
     def next(self) -> Hook:
         """Wait for the next webhook."""
         return self.hooks.get(timeout=DEADLINE_S)
+
+    def events(self, count: int) -> list[dict[str, Any]]:
+        """Wait for so many webhooks and give their events, in the order they came."""
+        return [self.next().event for _ in range(count)]
+
+
+def eventually(ask: Callable[[], T]) -> T:
+    """Ask until the answer is true, and give it."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not (answer := ask()):
+        assert time.monotonic() < deadline_s
+    return answer
 
 
 @pytest.fixture

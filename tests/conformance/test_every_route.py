@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import stripe
+from stripe.v2.core import EventDestinationService
 
 from deploy.stripe_emulator.routes import ROUTES, Route
 
@@ -23,6 +24,13 @@ BANK_ACCOUNT: Any = {
 MANDATE: Any = {"customer_acceptance": {"type": "offline"}}
 VERIFIED: Any = {"descriptor_code": "SM11AA"}
 ENDPOINT: Any = {"url": "http://127.0.0.1:9", "enabled_events": ["topup.created"]}
+DESTINATION: Any = {
+    "name": "Nowhere",
+    "type": "webhook_endpoint",
+    "webhook_endpoint": {"url": "http://127.0.0.1:9"},
+    "event_payload": "thin",
+    "enabled_events": ["v1.topup.created"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,20 @@ class Scene:
         """Cause an event."""
         self.customer()
         return self.client.v1.events.list({"limit": 1}).data[0].id
+
+    @property
+    def destinations(self) -> EventDestinationService:
+        """The destinations of API v2."""
+        return self.client.v2.core.event_destinations
+
+    def destination(self) -> str:
+        """Make an event destination."""
+        return self.destinations.create(DESTINATION).id
+
+    def thin_event(self) -> str:
+        """Cause an event, as API v2 names it."""
+        self.customer()
+        return self.client.v2.core.events.list({"limit": 1}).data[0].id
 
 
 def _of_customer(scene: Scene) -> object:
@@ -163,8 +185,33 @@ DRIVES: dict[tuple[str, str], Callable[[Scene], object]] = {
     ("GET", "/v1/webhook_endpoints/{webhook_endpoint}"): lambda at: at.client.v1.webhook_endpoints.retrieve(
         at.endpoint()
     ),
+    ("POST", "/v1/webhook_endpoints/{webhook_endpoint}"): lambda at: at.client.v1.webhook_endpoints.update(
+        at.endpoint(), {"disabled": True}
+    ),
     ("DELETE", "/v1/webhook_endpoints/{webhook_endpoint}"): lambda at: at.client.v1.webhook_endpoints.delete(
         at.endpoint()
+    ),
+    ("GET", "/v2/core/events"): lambda at: at.client.v2.core.events.list({"types": ["v1.customer.created"]}),
+    ("GET", "/v2/core/events/{event}"): lambda at: at.client.v2.core.events.retrieve(at.thin_event()),
+    ("POST", "/v2/core/event_destinations"): lambda at: at.destination(),
+    ("GET", "/v2/core/event_destinations"): lambda at: at.destinations.list(),
+    ("GET", "/v2/core/event_destinations/{event_destination}"): lambda at: at.destinations.retrieve(
+        at.destination()
+    ),
+    ("POST", "/v2/core/event_destinations/{event_destination}"): lambda at: at.destinations.update(
+        at.destination(), {"name": "Somewhere"}
+    ),
+    ("DELETE", "/v2/core/event_destinations/{event_destination}"): lambda at: at.destinations.delete(
+        at.destination()
+    ),
+    ("POST", "/v2/core/event_destinations/{event_destination}/disable"): lambda at: at.destinations.disable(
+        at.destination()
+    ),
+    ("POST", "/v2/core/event_destinations/{event_destination}/enable"): lambda at: at.destinations.enable(
+        at.destination()
+    ),
+    ("POST", "/v2/core/event_destinations/{event_destination}/ping"): lambda at: at.destinations.ping(
+        at.destination()
     ),
 }
 """How the client calls each route, and on the way some others."""
@@ -176,6 +223,8 @@ def scene(client: stripe.StripeClient, account: str) -> Iterator[Scene]:
     yield Scene(client, account)
     for endpoint in client.v1.webhook_endpoints.list().data:
         client.v1.webhook_endpoints.delete(endpoint.id)
+    for destination in client.v2.core.event_destinations.list():
+        client.v2.core.event_destinations.delete(destination.id)
 
 
 @pytest.mark.filterwarnings("ignore:We recommend building your integration using Accounts v2:UserWarning")

@@ -55,7 +55,7 @@ def test_platform_endpoint_gets_platform_events_only(
     client.v1.customers.create({}, {"stripe_account": account})
     own = client.v1.customers.create({})
     event = receiver.next().event
-    assert own.id == event["data"]["object"]["id"]  # type: ignore[index]
+    assert own.id == event["data"]["object"]["id"]
     assert "account" not in event
     assert "secret" not in client.v1.webhook_endpoints.retrieve(made.id).to_dict()
     client.v1.webhook_endpoints.delete(made.id)
@@ -107,7 +107,7 @@ def test_revoked_access(
     web.post(f"/_emulator/accounts/{account}/deauthorize")
     event = receiver.next().event
     assert ("account.application.deauthorized", account) == (event["type"], event["account"])
-    assert event["data"]["object"]["object"] == "application"  # type: ignore[index]
+    assert event["data"]["object"]["object"] == "application"
     with pytest.raises(stripe.PermissionError):
         client.v1.customers.list({}, {"stripe_account": account})
     web.post(f"/_emulator/accounts/{account}/authorize")

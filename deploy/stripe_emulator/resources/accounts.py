@@ -21,6 +21,9 @@ CAPABILITIES = (
 )
 """The capabilities the emulator knows."""
 
+V2_NAMES = {"us_bank_account_ach_payments": "ach_debit_payments"}
+"""What Accounts v2 calls a capability, where it is something else."""
+
 UPDATE_READS = ("email", "metadata", "capabilities")
 CREATE_READS = ("type", "controller", "country", "business_type", *UPDATE_READS)
 
@@ -142,6 +145,15 @@ def move_capability(call: Call, name: str, status: str) -> None:
     _follow(account.body)
     call.emit("capability.updated", capability, before=old)
     call.emit("account.updated", account.body, before=before)
+    if account.of_v2 and capability != old:
+        _tell_v2(call, name)
+
+
+def _tell_v2(call: Call, capability: str) -> None:
+    """Tell of a moved capability as API v2 does (STRIPE.md 2)."""
+    of_v2 = {"updated_capability": V2_NAMES.get(capability, capability)}
+    kind = "v2.core.account[configuration.merchant].capability_status_updated"
+    call.world.tell_of_account(call.account, kind, of_v2)
 
 
 def _control(body: JsonObject, parameters: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Events as the API lists them ([doc] docs.stripe.com/api/events)."""
+"""Events as API v1 lists them ([doc] docs.stripe.com/api/events): snapshots of the last 30 days."""
 
 from fnmatch import fnmatchcase
 
@@ -11,11 +11,13 @@ MOST_TYPES = 20
 
 
 def retrieve(call: Call) -> JsonObject:
-    """Show an event of the acting account."""
+    """Show an event of the acting account; its key has to be allowed to read what the event shows."""
+    call.account.forget_events(call.world.now_ms())
     event = call.account.events.get(call.path["event"])
-    if event is None:
+    if event is None or event.snapshot is None:
         raise missing_object("event", call.path["event"], "id", in_path=True)
-    return event
+    call.require_read(event.snapshot["data"]["object"]["object"])
+    return event.snapshot
 
 
 def list_all(call: Call) -> JsonObject:
@@ -31,11 +33,13 @@ def list_all(call: Call) -> JsonObject:
         raise invalid_value("types", f"You can specify at most {MOST_TYPES} types.")
     patterns = types if types is not None else [parameters.get("type", "*")]
     delivered, created = parameters.get("delivery_success"), parameters.get("created")
+    call.account.forget_events(call.world.now_ms())
     bodies = [
-        event
+        event.snapshot
         for event in reversed(call.account.events.values())
-        if any(fnmatchcase(event["type"], pattern) for pattern in patterns)
-        and (delivered is None or delivered == (event["pending_webhooks"] == 0))
-        and pages.created_within(event, created)
+        if event.snapshot is not None
+        and any(fnmatchcase(event.type, pattern) for pattern in patterns)
+        and (delivered is None or delivered == (not event.pending))
+        and pages.created_within(event.snapshot, created)
     ]
     return pages.page("/v1/events", "event", bodies, parameters)

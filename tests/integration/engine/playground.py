@@ -190,13 +190,13 @@ class Playground:
 
     def events(self) -> list[dict[str, Any]]:
         """Every event that Stripe has made since the last time, in order."""
-        world = self.emulator.engine.world
+        world = self.emulator.engine.worlds[False]
         accounts = [world.platform, *world.connected.values()]
         fresh = [
-            event
+            event.snapshot
             for account in accounts
             for event in account.events.values()
-            if event["id"] not in self._told
+            if event.snapshot is not None and event.snapshot["id"] not in self._told
         ]
         self._told.update(event["id"] for event in fresh)
         return sorted(fresh, key=lambda event: event["created"])

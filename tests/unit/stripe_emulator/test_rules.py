@@ -8,9 +8,10 @@ import stripe
 from deploy.stripe_emulator import cloning, shapes
 from deploy.stripe_emulator.behaviour import BEHAVIOURS
 from deploy.stripe_emulator.cards import OTHER_NAMES, TEST_CARDS, card_from_number, fingerprint
-from deploy.stripe_emulator.delivery import delay_s, signature
-from deploy.stripe_emulator.errors import StripeError, masked
-from deploy.stripe_emulator.faults import Cut, Faults, Latency, Rule, parse
+from deploy.stripe_emulator.denials import masked
+from deploy.stripe_emulator.errors import StripeError
+from deploy.stripe_emulator.events.delivery import delay_s, signature
+from deploy.stripe_emulator.faults import Chance, Cut, Faults, Latency, Rule, parse
 from deploy.stripe_emulator.metadata import merge
 from deploy.stripe_emulator.model import PaymentMethod, previous_attributes
 from deploy.stripe_emulator.pages import page
@@ -157,7 +158,7 @@ def test_test_cards() -> None:
 
 
 def test_signature_is_what_the_sdk_expects() -> None:
-    header = signature("whsec_1", b'{"a": 1}', int(NOW_S))
+    header = signature(["whsec_1"], b'{"a": 1}', int(NOW_S))
     assert stripe.WebhookSignature.verify_header('{"a": 1}', header, "whsec_1", None)
 
 
@@ -174,7 +175,7 @@ def test_rules_match_what_they_name() -> None:
     faults = Faults()
     faults.add(Rule(Latency(1.0)))
     faults.add(Rule(Latency(0.5), method="POST"))
-    faults.add(Rule(Cut("before"), route="/v1/customers", account="acct_1", count=1))
+    faults.add(Rule(Cut("before"), Chance(count=1), route="/v1/customers", account="acct_1"))
     drawn = [
         faults.draw("GET", "/v1/customers", "platform"),
         faults.draw("POST", "/v1/accounts", "acct_1"),

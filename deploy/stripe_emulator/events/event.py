@@ -1,0 +1,108 @@
+"""An event, and the two ways it is told: a snapshot, and a thin twin that only names what changed.
+
+Source: STRIPE.md 4; [doc] api/events/object, api/v2/core/events/object. What a thin event of a connected
+account carries as `context` is [sdk] (the account's id) and not published.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from deploy.stripe_emulator.shapes import JsonObject
+
+KEPT_MS = 30 * 24 * 3600 * 1000
+"""How long an event can be retrieved, of either API ([doc] api/events)."""
+
+HEALTH = "v2.core.health.event_generation_failure.resolved"
+PING = "v2.core.event_destination.ping"
+
+
+@dataclass(slots=True)
+class Event:
+    """Something that happened on `owner`; `account` is the same where that is a connected account.
+
+    `snapshot` is the event of API v1, null for what API v2 tells by itself, which has `data` instead.
+    `pending` are the endpoints that have not accepted the snapshot.
+    """
+
+    type: str
+    thin_id: str
+    created_ms: int
+    livemode: bool
+    owner: str
+    account: str | None
+    request: JsonObject | None
+    related: JsonObject | None
+    snapshot: JsonObject | None = None
+    data: JsonObject | None = None
+    pending: set[str] = field(default_factory=set)
+
+    @property
+    def thin_type(self) -> str:
+        """Its name as a thin event: those of API v1 have a prefix."""
+        return f"v1.{self.type}" if self.snapshot is not None else self.type
+
+    def fetched(self) -> JsonObject:
+        """Give the thin event as `/v2/core/events` shows it."""
+        of_v1 = self.snapshot is not None
+        changes = self.snapshot["data"].get("previous_attributes") if self.snapshot is not None else None
+        return {
+            **self.notification(),
+            "changes": changes,
+            **({"snapshot_event": self.snapshot["id"]} if self.snapshot is not None else {}),
+            **({} if of_v1 or self.data is None else {"data": self.data}),
+        }
+
+    def notification(self) -> JsonObject:
+        """Give the thin event as it is pushed: neither data nor changes nor the name of its twin.
+
+        Whether Stripe pushes `snapshot_event` is not published (STRIPE.md 9.7); nobody may rely on it.
+        """
+        caused = None if self.request is None or self.request["id"] is None else self.request
+        return {
+            "id": self.thin_id,
+            "object": "v2.core.event",
+            "type": self.thin_type,
+            "livemode": self.livemode,
+            "created": timestamp(self.created_ms),
+            "context": self.account,
+            "related_object": self.related,
+            "reason": None if caused is None else {"type": "request", "request": caused},
+        }
+
+    def pushed_snapshot(self, receiver: str, api_version: str | None) -> JsonObject:
+        """Give the snapshot as an endpoint of `receiver`'s gets it: to its own account it has no `account`.
+
+        An event is a connected account's only to the platform.
+        """
+        body = dict(self.snapshot or {})
+        if api_version is not None:
+            body["api_version"] = api_version
+        if receiver == self.account:
+            del body["account"], body["context"]
+        return body
+
+    def accepted(self, endpoint_id: str) -> None:
+        """Note that an endpoint has the snapshot."""
+        self.pending.discard(endpoint_id)
+        if self.snapshot is not None:
+            self.snapshot["pending_webhooks"] = len(self.pending)
+
+
+def related_object(body: JsonObject) -> JsonObject | None:
+    """Name an object of API v1 as thin events do; None for the application, which has no URL ([sdk])."""
+    kind = body["object"]
+    if kind == "application":
+        return None
+    at = f"/v1/accounts/{body['account']}/capabilities" if kind == "capability" else f"/v1/{kind}s"
+    return {"id": body["id"], "type": kind, "url": f"{at}/{body['id']}"}
+
+
+def timestamp(milliseconds: int) -> str:
+    """Write a time as API v2 does, RFC 3339 with milliseconds ([doc] api/v2/core/event_destinations)."""
+    at = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03}Z"
+
+
+def milliseconds_of(text: str) -> int:
+    """Read a time of RFC 3339; anything else is a ValueError."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
