@@ -15,7 +15,7 @@ from deploy.stripe_emulator.events.destination import Destination, Destinations
 from deploy.stripe_emulator.events.event import KEPT_MS, Event, related_object
 from deploy.stripe_emulator.events.faults import EventFaults, Lost, Twice
 from deploy.stripe_emulator.shapes import JsonObject
-from deploy.stripe_emulator.texts import copied, in_live_mode
+from deploy.stripe_emulator.texts import compact, in_live_mode
 
 
 @dataclass(slots=True)
@@ -162,11 +162,10 @@ class World:
 
     def record(self, event: Event, on: Account) -> None:
         """Keep an event of an account, and deliver it after the call; those too old are forgotten."""
-        pending = [each for each in self.destinations.wanting(event) if each.payload == "snapshot"]
-        if event.snapshot is not None:
-            event.pending = {each.id for each in pending}
-            event.snapshot["pending_webhooks"] = len(pending)
-            on.events[event.snapshot["id"]] = event
+        if event.id is not None:
+            wanting = self.destinations.wanting(event)
+            event.pending = frozenset(each.id for each in wanting if each.payload == "snapshot")
+            on.events[event.id] = event
         on.thin_events[event.thin_id] = event
         on.forget_events(self.now_ms())
         self.undelivered.append(event)
@@ -175,14 +174,16 @@ class World:
         """Make an event of API v2's own; such are the platform's, of a v2 account too (STRIPE.md 2)."""
         event = Event(
             type=kind,
+            id=None,
             thin_id=ids.thin_event_id(livemode=self.livemode),
             created_ms=self.now_ms(),
+            api_version=self.api_version,
             livemode=self.livemode,
             owner=self.platform.id,
             account=None,
-            request=None,
+            request={"id": None, "idempotency_key": None},
             related=related,
-            data=data,
+            data=compact(data),
         )
         self.platform.thin_events[event.thin_id] = event
         return event
@@ -237,32 +238,19 @@ class Call:
 
     def _event(self, kind: str, body: JsonObject, changes: JsonObject | None, account: str | None) -> Event:
         world, owner = self.world, self.account.id
-        request = {"id": self.request_id, "idempotency_key": self.idempotency_key}
-        data = copied(
-            {"object": body} if changes is None else {"object": body, "previous_attributes": changes}
-        )
-        scope = {} if account is None else {"account": account, "context": account}
+        data = {"object": body} if changes is None else {"object": body, "previous_attributes": changes}
         return Event(
             type=kind,
+            id=ids.object_id("evt", owner, world.now()),
             thin_id=ids.thin_event_id(livemode=world.livemode),
             created_ms=world.now_ms(),
+            api_version=world.api_version,
             livemode=world.livemode,
             owner=owner,
             account=account,
-            request=request,
+            request={"id": self.request_id, "idempotency_key": self.idempotency_key},
             related=related_object(body),
-            snapshot={
-                "id": ids.object_id("evt", owner, world.now()),
-                "object": "event",
-                **scope,
-                "api_version": world.api_version,
-                "created": world.now(),
-                "data": in_live_mode(data) if world.livemode else data,
-                "livemode": world.livemode,
-                "pending_webhooks": 0,
-                "request": request,
-                "type": kind,
-            },
+            data=compact(in_live_mode(data) if world.livemode else data),
         )
 
 
@@ -290,5 +278,5 @@ def previous_attributes(before: JsonObject, after: JsonObject) -> JsonObject:
         if isinstance(old, dict) and isinstance(new, dict):
             changes[key] = previous_attributes(old, new)
         else:
-            changes[key] = copied(old)
+            changes[key] = old
     return changes

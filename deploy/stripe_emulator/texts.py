@@ -14,13 +14,14 @@ def as_json(body: JsonObject) -> bytes:
     return msgspec.json.format(_ENCODER.encode(body), indent=2)
 
 
-def copied(value: Any) -> Any:
-    """Copy JSON: what is changed in a copy does not change the original."""
-    if isinstance(value, dict):
-        return {key: copied(each) if isinstance(each, dict | list) else each for key, each in value.items()}
-    if isinstance(value, list):
-        return [copied(each) for each in value]
-    return value
+def compact(value: Any) -> bytes:
+    """Write JSON to be kept: what is changed in the original afterwards does not change it."""
+    return _ENCODER.encode(value)
+
+
+def from_json(text: bytes) -> Any:
+    """Read what was written."""
+    return msgspec.json.decode(text)
 
 
 def in_live_mode(value: Any) -> Any:

@@ -130,11 +130,11 @@ class Deliveries:
         task.add_done_callback(self._tasks.discard)
 
     def _record(self, event: Event, destination: Destination) -> Delivery:
-        thin = destination.payload == "thin" or event.snapshot is None
+        snapshot_id = event.id if destination.payload == "snapshot" else None
         record = Delivery(
             id="dlv_" + random_text(16),
-            event=event.thin_id if thin or event.snapshot is None else event.snapshot["id"],
-            type=event.thin_type if thin else event.type,
+            event=snapshot_id or event.thin_id,
+            type=event.type if snapshot_id else event.thin_type,
             account=event.account,
             endpoint=destination.id,
             url=destination.url,
@@ -192,6 +192,6 @@ class Deliveries:
 
 
 def _pushed(event: Event, destination: Destination) -> bytes:
-    if destination.payload == "thin" or event.snapshot is None:
+    if destination.payload == "thin" or event.id is None:
         return as_json(event.notification())
     return as_json(event.pushed_snapshot(destination.owner, destination.api_version))

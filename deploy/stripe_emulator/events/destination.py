@@ -68,7 +68,7 @@ class Destination:
         """Say whether this destination is to get an event."""
         if self.body["status"] != "enabled" or not self._hears(event):
             return False
-        if self.payload == "snapshot" and event.snapshot is None:
+        if self.payload == "snapshot" and event.id is None:
             return False
         kind = event.type if self.payload == "snapshot" else event.thin_type
         enabled = self.body["enabled_events"]

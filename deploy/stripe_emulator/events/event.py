@@ -4,10 +4,11 @@ Source: STRIPE.md 4; [doc] api/events/object, api/v2/core/events/object. What a 
 account carries as `context` is [sdk] (the account's id) and not published.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from deploy.stripe_emulator.shapes import JsonObject
+from deploy.stripe_emulator.texts import from_json
 
 KEPT_MS = 30 * 24 * 3600 * 1000
 """How long an event can be retrieved, of either API ([doc] api/events)."""
@@ -20,44 +21,59 @@ PING = "v2.core.event_destination.ping"
 class Event:
     """Something that happened on `owner`; `account` is the same where that is a connected account.
 
-    `snapshot` is the event of API v1, null for what API v2 tells by itself, which has `data` instead.
-    `pending` are the endpoints that have not accepted the snapshot.
+    `id` is that of its snapshot, null for what API v2 tells by itself. `data` is JSON text as it was at that
+    moment: what the snapshot shows, or what API v2 tells. `pending` are the endpoints that have not accepted
+    the snapshot.
     """
 
     type: str
+    id: str | None
     thin_id: str
     created_ms: int
+    api_version: str
     livemode: bool
     owner: str
     account: str | None
-    request: JsonObject | None
+    request: JsonObject
     related: JsonObject | None
-    snapshot: JsonObject | None = None
-    data: JsonObject | None = None
-    pending: set[str] = field(default_factory=set)
+    data: bytes
+    pending: frozenset[str] = frozenset()
 
     @property
     def thin_type(self) -> str:
         """Its name as a thin event: those of API v1 have a prefix."""
-        return f"v1.{self.type}" if self.snapshot is not None else self.type
+        return self.type if self.id is None else f"v1.{self.type}"
+
+    def snapshot(self) -> JsonObject:
+        """Give the event of API v1; only an event with an `id` has one."""
+        scope = {} if self.account is None else {"account": self.account, "context": self.account}
+        return {
+            "id": self.id,
+            "object": "event",
+            **scope,
+            "api_version": self.api_version,
+            "created": self.created_ms // 1000,
+            "data": from_json(self.data),
+            "livemode": self.livemode,
+            "pending_webhooks": len(self.pending),
+            "request": self.request,
+            "type": self.type,
+        }
 
     def fetched(self) -> JsonObject:
         """Give the thin event as `/v2/core/events` shows it."""
-        of_v1 = self.snapshot is not None
-        changes = self.snapshot["data"].get("previous_attributes") if self.snapshot is not None else None
-        return {
-            **self.notification(),
-            "changes": changes,
-            **({"snapshot_event": self.snapshot["id"]} if self.snapshot is not None else {}),
-            **({} if of_v1 or self.data is None else {"data": self.data}),
-        }
+        told = self.notification()
+        if self.id is None:
+            return {**told, "changes": None, "data": from_json(self.data)}
+        changes = from_json(self.data).get("previous_attributes")
+        return {**told, "changes": changes, "snapshot_event": self.id}
 
     def notification(self) -> JsonObject:
         """Give the thin event as it is pushed: neither data nor changes nor the name of its twin.
 
         Whether Stripe pushes `snapshot_event` is not published (STRIPE.md 9.7); nobody may rely on it.
         """
-        caused = None if self.request is None or self.request["id"] is None else self.request
+        asked = self.request["id"] is not None
         return {
             "id": self.thin_id,
             "object": "v2.core.event",
@@ -66,7 +82,7 @@ class Event:
             "created": timestamp(self.created_ms),
             "context": self.account,
             "related_object": self.related,
-            "reason": None if caused is None else {"type": "request", "request": caused},
+            "reason": {"type": "request", "request": self.request} if asked else None,
         }
 
     def pushed_snapshot(self, receiver: str, api_version: str | None) -> JsonObject:
@@ -74,7 +90,7 @@ class Event:
 
         An event is a connected account's only to the platform.
         """
-        body = dict(self.snapshot or {})
+        body = self.snapshot()
         if api_version is not None:
             body["api_version"] = api_version
         if receiver == self.account:
@@ -83,9 +99,7 @@ class Event:
 
     def accepted(self, endpoint_id: str) -> None:
         """Note that an endpoint has the snapshot."""
-        self.pending.discard(endpoint_id)
-        if self.snapshot is not None:
-            self.snapshot["pending_webhooks"] = len(self.pending)
+        self.pending -= {endpoint_id}
 
 
 def related_object(body: JsonObject) -> JsonObject | None:

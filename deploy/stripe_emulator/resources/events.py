@@ -14,10 +14,11 @@ def retrieve(call: Call) -> JsonObject:
     """Show an event of the acting account; its key has to be allowed to read what the event shows."""
     call.account.forget_events(call.world.now_ms())
     event = call.account.events.get(call.path["event"])
-    if event is None or event.snapshot is None:
+    if event is None:
         raise missing_object("event", call.path["event"], "id", in_path=True)
-    call.require_read(event.snapshot["data"]["object"]["object"])
-    return event.snapshot
+    snapshot = event.snapshot()
+    call.require_read(snapshot["data"]["object"]["object"])
+    return snapshot
 
 
 def list_all(call: Call) -> JsonObject:
@@ -34,12 +35,13 @@ def list_all(call: Call) -> JsonObject:
     patterns = types if types is not None else [parameters.get("type", "*")]
     delivered, created = parameters.get("delivery_success"), parameters.get("created")
     call.account.forget_events(call.world.now_ms())
-    bodies = [
-        event.snapshot
+    found = [
+        {"id": event.id}
         for event in reversed(call.account.events.values())
-        if event.snapshot is not None
-        and any(fnmatchcase(event.type, pattern) for pattern in patterns)
+        if any(fnmatchcase(event.type, pattern) for pattern in patterns)
         and (delivered is None or delivered == (not event.pending))
-        and pages.created_within(event.snapshot, created)
+        and pages.created_within({"created": event.created_ms // 1000}, created)
     ]
-    return pages.page("/v1/events", "event", bodies, parameters)
+    page = pages.page("/v1/events", "event", found, parameters)
+    page["data"] = [call.account.events[each["id"]].snapshot() for each in page["data"]]
+    return page

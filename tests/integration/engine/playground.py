@@ -193,10 +193,10 @@ class Playground:
         world = self.emulator.engine.worlds[False]
         accounts = [world.platform, *world.connected.values()]
         fresh = [
-            event.snapshot
+            event.snapshot()
             for account in accounts
             for event in account.events.values()
-            if event.snapshot is not None and event.snapshot["id"] not in self._told
+            if event.id not in self._told
         ]
         self._told.update(event["id"] for event in fresh)
         return sorted(fresh, key=lambda event: event["created"])
