@@ -15,7 +15,7 @@ from consumers.projection.seen import AccountSeen
 from consumers.store.database import StoreError
 from consumers.store.listing import ListingStore
 from consumers.stripe_calls import KeyWatch, StripeCalls
-from consumers.stripe_gateway import StripeError
+from consumers.stripe_errors import StripeError
 from service.runtime.lifecycle import describe_error, wait_for_stop
 from service.runtime.logging import get_logger
 
@@ -53,8 +53,11 @@ class AccountsLane:
 
     async def run(self, stop: asyncio.Event) -> None:
         """List at the start and daily, until the stop."""
-        every = AT_START
+        every, refused = AT_START, self._watch.times_refused
         while await self._watch.usable(stop):
+            if self._watch.times_refused != refused:
+                # Accounts may have been taken for gone while it was the key that had no access.
+                every, refused = AT_START, self._watch.times_refused
             try:
                 await self.list_accounts(every, stop)
                 every = DAILY

@@ -30,11 +30,13 @@ from consumers.store.listing import ListingStore
 from consumers.store.outbox import Outbox
 from consumers.store.projections import ProjectionStore
 from consumers.store.shares import ShareStore
+from consumers.store.upkeep import UpkeepStore
 from consumers.stripe_calls import KeyWatch, StripeCalls
 from consumers.stripe_gateway import StripeGateway
 from consumers.topic.dead_letters import DeadLetters
 from consumers.topic.handler import Handler
 from consumers.topic.lane import TopicLane
+from consumers.upkeep import UpkeepLane
 from schemas import topics
 from service.runtime.health import Health
 from service.runtime.kafka.admin import is_answered
@@ -164,6 +166,8 @@ class _Work:
             supervisor.start("ingest", lambda: self._once_migrated(ingest, stop))
             fanout = FanoutLane(self._database, FanoutStore(self._database, self._direct))
             supervisor.start("fanout", lambda: self._once_migrated(fanout, stop))
+            upkeep = UpkeepLane(UpkeepStore(self._database))
+            supervisor.start("upkeep", lambda: self._once_migrated(upkeep, stop))
         if Lane.RELAY in self._lanes:
             relay = RelayLane(
                 self._database, self._outbox, self._make_publisher, self._settings.topic, self._metrics

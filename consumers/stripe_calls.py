@@ -35,9 +35,13 @@ _SAYS_NOTHING: Final = (OutcomeUnknownError, NotExecutedError)
 class KeyWatch:
     """Knows whether Stripe accepts the key. While it does not, no lane makes a call but the watch's own."""
 
-    def __init__(self, stripe: StripeGateway, metrics: Metrics) -> None:
+    def __init__(
+        self, stripe: StripeGateway, metrics: Metrics, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Args: whom to ask, where to say it, and a clock in seconds."""
         self._stripe = stripe
         self._metrics = metrics
+        self._clock = clock
         self._usable = asyncio.Event()
         self._refused = asyncio.Event()
         self._doubt = AccessDoubt()
@@ -64,11 +68,11 @@ class KeyWatch:
 
     def may_call(self, kind: str) -> bool:
         """Whether to make a call of this kind, as far as the key's permissions are known."""
-        return self._permissions.may_try(kind, time.monotonic())
+        return self._permissions.may_try(kind, self._clock())
 
     def forbids(self, kind: str) -> bool:
         """As `may_call`, for who only asks."""
-        return self._permissions.is_missing(kind, time.monotonic())
+        return self._permissions.is_missing(kind, self._clock())
 
     def heard(self, kind: str, account: str | None, error: StripeError | None) -> None:
         """Take note of how a call ended, on which account, if on one."""
@@ -78,7 +82,7 @@ class KeyWatch:
             case PermissionMissingError():
                 self._forbidden(kind, error)
             case AccountInvalidError() if account is not None:
-                if self._doubt.invalid(account, time.monotonic()) and not self.is_refused:
+                if self._doubt.invalid(account, self._clock()) and not self.is_refused:
                     self._doubted = True
                     self.refused("Stripe calls one account after the other invalid")
             case None:
@@ -89,7 +93,7 @@ class KeyWatch:
                 pass
 
     def _forbidden(self, kind: str, error: StripeError) -> None:
-        if self._permissions.missing(kind, time.monotonic()):
+        if self._permissions.missing(kind, self._clock()):
             get_logger().error(
                 "stripe.permission_missing",
                 call=kind,
@@ -118,12 +122,12 @@ class KeyWatch:
     async def run(self, stop: asyncio.Event) -> None:
         """Ask with one cheap call at the start, and every 30 s while the key is refused."""
         while not stop.is_set():
-            asked_at = time.monotonic()
+            asked_at = self._clock()
             pause_s = await self._ask()
             if pause_s is None:
                 await either(self._refused, stop)
                 # At once, unless it was good a moment ago, and yet calls were refused.
-                pause_s = max(0.0, asked_at + PROBE_EVERY_S - time.monotonic())
+                pause_s = max(0.0, asked_at + PROBE_EVERY_S - self._clock())
             await wait_for_stop(stop, pause_s)
 
     async def _ask(self) -> float | None:
@@ -162,7 +166,7 @@ class StripeCalls:
         self.stripe = stripe
         self._limiter = limiter
         self._watch = watch
-        self._metrics = metrics
+        self.metrics = metrics
 
     def forbids(self, name: str) -> bool:
         """Whether the key may not make this kind of call, and it is not time yet to try again."""
@@ -204,20 +208,20 @@ class StripeCalls:
 
     async def _call(self, name: str, call: Call, account: str | None) -> Reply:
         began = time.monotonic()
-        error: StripeError | None = None
         outcome = "cancelled"
         try:
             reply = await call()
             outcome = "succeeded"
-        except StripeError as caught:
-            error = caught
+        except StripeError as error:
             outcome = type(error).__name__.removesuffix("Error")
             await self._slow_down(error, account)
+            self._watch.heard(name, account, error)
+            if isinstance(error, AccountInvalidError) and self._watch.is_refused:
+                raise KeyRefusedError("the key is at fault", error.request_id) from error
             raise
         finally:
-            self._metrics.stripe_calls.labels(name, outcome).observe(time.monotonic() - began)
-            if outcome != "cancelled":
-                self._watch.heard(name, account, error)
+            self.metrics.stripe_calls.labels(name, outcome).observe(time.monotonic() - began)
+        self._watch.heard(name, account, None)
         return reply
 
     async def _slow_down(self, error: StripeError, account: str | None) -> None:

@@ -1,7 +1,7 @@
 """What became of a write or a reading, recorded and announced in one transaction."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -17,9 +17,11 @@ from consumers.projection import objects
 from consumers.store.recording import Recording
 from consumers.store.shares import Lease
 from consumers.stripe_calls import Call
-from consumers.stripe_gateway import RefusedError, Reply
+from consumers.stripe_errors import RefusedError
+from consumers.stripe_gateway import Reply
 from schemas.records import Reason, State
 
+ROOM_IS_MADE_AFTER: Final = timedelta(minutes=1)
 MISSING_DELAY_S: Final = 10.0
 """How long the reading of what was not found is given before the write is tried anew."""
 
@@ -195,6 +197,8 @@ class Outcomes:
             await recording.conclude_intent(Outcome.REFUSED, refused.request_id)
             first_missing = await self._refuse(recording, share, method, intent, verdict)
         alarm = isinstance(verdict, Failed) and verdict.alarm
+        if alarm:
+            self._tools.calls.metrics.unknown_refusals.inc()
         (self._log.error if alarm else self._log.warning)(
             "clone.refused",
             account=share.account.id,
@@ -220,7 +224,7 @@ class Outcomes:
             case Detached() | Missing() if intent.step is Step.DETACH:
                 await self._detached(recording, share, method, intent.object)
             case Declined():
-                declines = (method.clone.declines if method.clone is not None else 0) + 1
+                declines = _declines(method) + 1
                 again = verdicts.retry_at(declines, now)
                 if again is None or intent.step not in (Step.ATTACH, Step.CREATE_CUSTOMER):
                     await self._fail(recording, method, intent, Reason.CARD_DECLINED, now)
@@ -236,6 +240,9 @@ class Outcomes:
                 await self._fail(recording, method, intent, Reason.NOT_FOUND, now)
             case Detached():
                 await self._fail(recording, method, intent, Reason.REFUSED, now)
+            case Failed(reason=Reason.CUSTOMER_FULL) if await recording.hasten_superseded(now):
+                # Room is made first: of clones that were to be detached anyhow.
+                await recording.declined(method, _declines(method), now + ROOM_IS_MADE_AFTER)
             case Failed(reason=reason):
                 await self._fail(recording, method, intent, reason, now)
         return False
@@ -350,6 +357,10 @@ class Outcomes:
             else:
                 await recording.failed(method, method.generation)
                 await recording.announce(method, State.FAILED, reason, now)
+
+
+def _declines(method: MethodFacts) -> int:
+    return method.clone.declines if method.clone is not None else 0
 
 
 def _content(reply: Reply) -> Content | None:

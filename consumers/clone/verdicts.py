@@ -1,4 +1,6 @@
-"""What a definite no of Stripe's means for a clone: by status, then code, and only then by message. Pure.
+"""What a definite no of Stripe's means for a clone: the second table. Pure.
+
+By status and type, then code, and only then message; what happens before that is in `stripe_errors`.
 
 STRIPE.md 1.6; https://docs.stripe.com/error-codes and https://docs.stripe.com/declines/codes.
 """
@@ -7,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from consumers.stripe_gateway import RefusedError
+from consumers.stripe_errors import RefusedError
 from schemas.records import Reason
 
 _PAYMENT_REQUIRED: Final = 402
@@ -57,7 +59,7 @@ Verdict = Failed | Declined | Missing | Detached
 
 def of(refused: RefusedError) -> Verdict:
     """Say what the refusal means; one that is not known is an alarm."""
-    if refused.status == _PAYMENT_REQUIRED:
+    if refused.status == _PAYMENT_REQUIRED or refused.kind == "card_error":
         code = refused.decline_code or refused.code
         return Declined(code) if code in _PASSING else Failed(Reason.CARD_DECLINED)
     if refused.code == "resource_missing":

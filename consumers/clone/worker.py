@@ -149,7 +149,9 @@ class ShareWorker:
                 await self._begin(share, action)
             case Repeat(method=method, intent=intent):
                 await self._send(share, method, intent)
-            case Abandon():
+            case Abandon(intent=intent):
+                if intent.step is Step.CLONE:
+                    self._tools.calls.metrics.stray_clones.inc()
                 async with self._tools.shares.fenced(self._lease) as recording:
                     await recording.conclude_intent(Outcome.VOID, None)
             case ReadClone(method=method, connected_payment_method_id=clone_id, intent=intent):
@@ -271,7 +273,7 @@ class ShareWorker:
             raise
         except AccountInvalidError as error:
             # Only a reading of the account says what it means.
-            await self._tools.projections.want_account(share.account.id)
+            await self._tools.projections.want_account(share.account.id, called_invalid=True)
             raise Later(str(error)) from error
         except PermissionMissingError as error:
             raise Later(f"{name}: {error}", FORBIDDEN_DELAY_S, counts=False) from error

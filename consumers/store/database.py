@@ -51,7 +51,11 @@ def translated() -> Iterator[None]:
     """Turn Postgres's failures into `StoreError`s."""
     try:
         yield
-    except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+    except (
+        asyncpg.DeadlockDetectedError,
+        asyncpg.SerializationError,
+        asyncpg.LockNotAvailableError,
+    ) as error:
         raise ConflictError(type(error).__name__) from error
     except (
         asyncpg.DataError,

@@ -40,11 +40,15 @@ class EventNoted:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """An object to read at Stripe; `claimed` is what its reading must find unchanged."""
+    """An object to read at Stripe; `claimed` is what its reading must find unchanged.
+
+    `attempts` counts the readings begun since the last that went well, with this one.
+    """
 
     kind: Kind
     id: str
     claimed: datetime
+    attempts: int = 1
 
 
 class ProjectionStore:
@@ -189,10 +193,13 @@ class ProjectionStore:
         """Write, in somebody's transaction, what an answer to a write of ours showed."""
         await self._apply(connection, fold([seen]))
 
-    async def want_account(self, account: str) -> None:
-        """Have an account read at once: a share waits for it, and is due again once it was read."""
+    async def want_account(self, account: str, *, called_invalid: bool = False) -> None:
+        """Have an account read at once: a share waits for it, and is due again once it was read.
+
+        `called_invalid`: Stripe said so to another call; a reading that says so too settles it.
+        """
         async with self._database.transaction() as connection:
-            await self._refresh.want_account(connection, id=account)
+            await self._refresh.want_account(connection, id=account, called_invalid=called_invalid)
             await self._refresh.announce_refresh(connection)
 
     async def claim_refreshes(self, limit: int) -> list[Refresh]:
@@ -201,7 +208,9 @@ class ProjectionStore:
             rows = self._refresh.claim_refreshes(
                 connection, limit=limit, again=READ_AGAIN, longest=READ_AGAIN_AT_MOST
             )
-            return [Refresh(Kind(row["kind"]), row["id"], row["claimed"]) async for row in rows]
+            return [
+                Refresh(Kind(row["kind"]), row["id"], row["claimed"], row["attempts"]) async for row in rows
+            ]
 
     async def next_refresh_s(self) -> float | None:
         """Give the seconds until the next reading is due, negative if one is; None when none waits."""
@@ -209,12 +218,19 @@ class ProjectionStore:
             seconds: float | None = await self._refresh.next_refresh(connection)
             return seconds
 
-    async def end_doubt(self, refresh: Refresh) -> None:
-        """Stripe does not know the customer or method: what was heard of it stands."""
-        async with self._database.connection() as connection:
-            await self._refresh.end_doubt(
-                connection, kind=refresh.kind, id=refresh.id, claimed=refresh.claimed
-            )
+    async def end_doubt(self, refresh: Refresh, *, not_found: bool) -> int:
+        """A customer or method cannot be read, and is not read again; return the shares due.
+
+        What was heard of it stands. `not_found`: Stripe does not know it, which justifies a detach as well.
+        """
+        query = {
+            Kind.CUSTOMER: self._refresh.end_doubt_of_customer,
+            Kind.PAYMENT_METHOD: self._refresh.end_doubt_of_payment_method,
+        }[refresh.kind]
+        async with self._database.transaction() as connection:
+            rows = query(connection, id=refresh.id, claimed=refresh.claimed, not_found=not_found)
+            waited = {row["customer_id"] async for row in rows if row["changed"] and row["customer_id"]}
+            return await self._marking.make_due(connection, Changed(customers=waited))
 
     async def apply_customer_reading(self, seen: CustomerSeen, claimed: datetime) -> int:
         """Write what reading a customer showed, unless it changed since `claimed`; return the shares due."""
@@ -239,15 +255,31 @@ class ProjectionStore:
             return await self._marking.make_due(connection, Changed(customers=customers))
 
     async def apply_account_reading(
-        self, account: str, read_at: datetime, claimed: datetime, capabilities: dict[str, str] | None
+        self,
+        account: str,
+        read_at: datetime,
+        claimed: datetime,
+        capabilities: dict[str, str] | None,
+        *,
+        invalid: bool = True,
     ) -> int:
-        """Write what reading an account showed, None where Stripe refused it; return the shares due."""
+        """Write what reading an account showed; return the shares due.
+
+        Args:
+            account: its id.
+            read_at: our clock before the reading was sent.
+            claimed: of the `Refresh`; nothing is written where something was heard since.
+            capabilities: None where Stripe did not show it.
+            invalid: it was not shown because Stripe called the account invalid.
+        """
         async with self._database.transaction() as connection:
             query = self._refresh.read_account(
                 connection,
                 id=account,
                 read_at=read_at,
                 claimed=claimed,
+                settle=SETTLE,
+                invalid=invalid,
                 capabilities=arrays.json_text(capabilities) if capabilities is not None else None,
             )
             changed = Changed()

@@ -183,6 +183,10 @@ class Recording:
         """Record that we detached a clone, a current or a superseded one."""
         await self._of_share("record_detached", connected_payment_method_id=connected_id, now=now)
 
+    async def hasten_superseded(self, now: datetime) -> bool:
+        """Have superseded clones detached now that were to be detached later; say whether there are any."""
+        return bool(await self._of_share("hasten_superseded", now=now))
+
     async def keep_superseded(self, connected_id: str) -> None:
         """Record that a superseded clone stays."""
         await self._of_share("keep_superseded", connected_payment_method_id=connected_id)

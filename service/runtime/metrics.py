@@ -147,6 +147,16 @@ class Metrics:
             ("call",),
             registry=self.registry,
         )
+        self.stray_clones = Counter(
+            "offshoot_stray_clones",
+            "Clone calls given up without an answer: each may have left a clone that is attached to nobody.",
+            registry=self.registry,
+        )
+        self.unknown_refusals = Counter(
+            "offshoot_unknown_refusals",
+            "Refusals of Stripe's that Offshoot does not know, perhaps a mistake of its own.",
+            registry=self.registry,
+        )
         self.records_relayed = Counter(
             "offshoot_records_relayed",
             "Records published from the outbox.",

@@ -178,6 +178,7 @@ SET capabilities = CASE
     -- It was heard of; that it was taken away is no reason to share with it.
     joined = a.joined OR s.connected IS DISTINCT FROM false,
     refused_at = NULL,
+    invalid_at = NULL,
     disconnected_at = CASE
         WHEN NOT s.applies OR s.connected IS NULL THEN a.disconnected_at
         WHEN NOT s.connected THEN coalesce(a.disconnected_at, s.as_of)

@@ -19,9 +19,13 @@ SET refresh_at = least(o.refresh_at, now() + :settle::interval), doubt_as_of = g
 FROM unnest(:ids::text[], :as_of::timestamptz[]) AS d (id, as_of)
 WHERE o.id = d.id;
 
--- name: want_account(id)!
--- A share waits for an account never seen whole: read it at once, unless somebody is reading it already.
-UPDATE offshoot.account SET refresh_at = coalesce(refresh_at, now()) WHERE id = :id;
+-- name: want_account(called_invalid, id)!
+-- A share waits for an account never seen whole, or was told that it is invalid: read it at once, unless somebody is
+-- reading it already.
+UPDATE offshoot.account
+SET refresh_at = coalesce(refresh_at, now()),
+    invalid_at = CASE WHEN :called_invalid::boolean THEN coalesce(invalid_at, now()) ELSE invalid_at END
+WHERE id = :id;
 
 -- name: doubt_unknown_customers(settle, ids)!
 -- A method whose customer was never seen: perhaps its event comes, else it is read.
@@ -38,7 +42,7 @@ WITH accounts_due AS (
     UPDATE offshoot.account AS o SET refresh_at = now() + least(:again::interval * 2 ^ least(o.refresh_attempts, 10), :longest::interval),
         refresh_attempts = o.refresh_attempts + 1
     FROM accounts_due AS d WHERE o.id = d.id
-    RETURNING 'account' AS kind, o.id, o.refresh_at AS claimed
+    RETURNING 'account' AS kind, o.id, o.refresh_at AS claimed, o.refresh_attempts AS attempts
 ), customers_due AS (
     SELECT id FROM offshoot.customer WHERE refresh_at <= now() ORDER BY refresh_at LIMIT :limit
     FOR NO KEY UPDATE SKIP LOCKED
@@ -46,7 +50,7 @@ WITH accounts_due AS (
     UPDATE offshoot.customer AS o SET refresh_at = now() + least(:again::interval * 2 ^ least(o.refresh_attempts, 10), :longest::interval),
         refresh_attempts = o.refresh_attempts + 1
     FROM customers_due AS d WHERE o.id = d.id
-    RETURNING 'customer' AS kind, o.id, o.refresh_at AS claimed
+    RETURNING 'customer' AS kind, o.id, o.refresh_at AS claimed, o.refresh_attempts AS attempts
 ), payment_methods_due AS (
     SELECT id FROM offshoot.payment_method WHERE refresh_at <= now() ORDER BY refresh_at LIMIT :limit
     FOR NO KEY UPDATE SKIP LOCKED
@@ -54,18 +58,22 @@ WITH accounts_due AS (
     UPDATE offshoot.payment_method AS o SET refresh_at = now() + least(:again::interval * 2 ^ least(o.refresh_attempts, 10), :longest::interval),
         refresh_attempts = o.refresh_attempts + 1
     FROM payment_methods_due AS d WHERE o.id = d.id
-    RETURNING 'payment_method' AS kind, o.id, o.refresh_at AS claimed
+    RETURNING 'payment_method' AS kind, o.id, o.refresh_at AS claimed, o.refresh_attempts AS attempts
 )
 SELECT * FROM accounts UNION ALL SELECT * FROM customers UNION ALL SELECT * FROM payment_methods;
 
--- name: end_doubt(kind, id, claimed)!
--- Stripe does not know the object: to read it again is useless. What was heard of it stands.
-WITH customers AS (
-    UPDATE offshoot.customer SET refresh_at = NULL, doubt_as_of = NULL, refresh_attempts = 0
-    WHERE :kind::text = 'customer' AND id = :id AND refresh_at = :claimed
-)
-UPDATE offshoot.payment_method SET refresh_at = NULL, doubt_as_of = NULL, refresh_attempts = 0
-WHERE :kind::text = 'payment_method' AND id = :id AND refresh_at = :claimed;
+-- name: end_doubt_of_customer(not_found, id, claimed)
+-- It cannot be read: to read it again is useless, and what was heard of it stands. Where Stripe does not know it, that is
+-- what a detach waited for. Returns whose shares are to be looked at.
+UPDATE offshoot.customer SET refresh_at = NULL, doubt_as_of = NULL, refresh_attempts = 0, confirmed = confirmed OR :not_found
+WHERE id = :id AND refresh_at = :claimed
+RETURNING id AS customer_id, coalesce(:not_found AND old.doubt_as_of = 'infinity', false) AS changed;
+
+-- name: end_doubt_of_payment_method(not_found, id, claimed)
+-- As end_doubt_of_customer.
+UPDATE offshoot.payment_method SET refresh_at = NULL, doubt_as_of = NULL, refresh_attempts = 0, confirmed = confirmed OR :not_found
+WHERE id = :id AND refresh_at = :claimed
+RETURNING customer_id, coalesce(:not_found AND old.doubt_as_of = 'infinity', false) AS changed;
 
 -- name: next_refresh()$
 -- Seconds until the next reading is due; null when none waits.
@@ -139,18 +147,26 @@ RETURNING p.id, p.customer_id,
         OR coalesce(old.doubt_as_of = 'infinity', false)
     AS changed;
 
--- name: read_account(capabilities, read_at, id, claimed)
--- As read_customers; a null for the capabilities says that the account was refused to us.
+-- name: read_account(capabilities, invalid, read_at, settle, id, claimed)
+-- As read_customers. A null for the capabilities says that the account was not shown: one never known is refused to us; one
+-- that was known is disconnected if Stripe called it :invalid for the second time, and read once more after the first.
 UPDATE offshoot.account AS a
 SET capabilities = coalesce(:capabilities::jsonb, a.capabilities),
     known = a.known OR :capabilities::jsonb IS NOT NULL,
-    refused_at = CASE WHEN :capabilities::jsonb IS NULL AND NOT a.known THEN :read_at::timestamptz END,
+    refused_at = CASE WHEN :capabilities::jsonb IS NULL AND NOT (a.known OR a.joined) THEN :read_at::timestamptz END,
     disconnected_at = CASE
-        WHEN :capabilities::jsonb IS NULL AND a.known THEN coalesce(a.disconnected_at, :read_at::timestamptz)
+        WHEN :capabilities::jsonb IS NULL AND (NOT :invalid::boolean OR a.invalid_at IS NULL) THEN a.disconnected_at
+        WHEN :capabilities::jsonb IS NULL AND (a.known OR a.joined) THEN coalesce(a.disconnected_at, :read_at::timestamptz)
+    END,
+    invalid_at = CASE
+        WHEN :capabilities::jsonb IS NULL AND :invalid::boolean THEN coalesce(a.invalid_at, :read_at::timestamptz)
     END,
     read_at = :read_at::timestamptz,
     joined = a.joined OR :capabilities::jsonb IS NOT NULL,
-    refresh_at = NULL,
+    refresh_at = CASE
+        WHEN :capabilities::jsonb IS NULL AND :invalid::boolean AND (a.known OR a.joined) AND a.invalid_at IS NULL
+        THEN now() + :settle::interval
+    END,
     refresh_attempts = 0,
     doubt_as_of = NULL
 WHERE a.id = :id AND a.refresh_at = :claimed

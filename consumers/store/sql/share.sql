@@ -264,6 +264,15 @@ WITH superseded AS (
 UPDATE offshoot.clone SET detached_at = :now
 WHERE share_id = :share_id AND connected_payment_method_id = :connected_payment_method_id;
 
+-- name: hasten_superseded(now, share_id)$
+-- The connected customer holds no more methods: what was to be detached later is due; return how many.
+WITH hastened AS (
+    UPDATE offshoot.superseded_clone SET detach_at = :now
+    WHERE share_id = :share_id AND detach_at > :now AND detached_at IS NULL AND ours
+    RETURNING connected_payment_method_id
+)
+SELECT count(*) FROM hastened;
+
 -- name: keep_superseded(connected_payment_method_id, share_id)!
 -- Stripe will not let it be detached: it stays.
 UPDATE offshoot.superseded_clone SET detach_at = NULL

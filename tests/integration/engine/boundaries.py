@@ -77,15 +77,23 @@ class SteppedProjections(ProjectionStore):
         return await self._stepped(super().apply_payment_method_reading(seen, claimed))
 
     async def apply_account_reading(
-        self, account: str, read_at: datetime, claimed: datetime, capabilities: dict[str, str] | None
+        self,
+        account: str,
+        read_at: datetime,
+        claimed: datetime,
+        capabilities: dict[str, str] | None,
+        *,
+        invalid: bool = True,
     ) -> int:
-        return await self._stepped(super().apply_account_reading(account, read_at, claimed, capabilities))
+        return await self._stepped(
+            super().apply_account_reading(account, read_at, claimed, capabilities, invalid=invalid)
+        )
 
-    async def end_doubt(self, refresh: Refresh) -> None:
-        await self._stepped(super().end_doubt(refresh))
+    async def end_doubt(self, refresh: Refresh, *, not_found: bool) -> int:
+        return await self._stepped(super().end_doubt(refresh, not_found=not_found))
 
-    async def want_account(self, account: str) -> None:
-        await self._stepped(super().want_account(account))
+    async def want_account(self, account: str, *, called_invalid: bool = False) -> None:
+        await self._stepped(super().want_account(account, called_invalid=called_invalid))
 
     async def _stepped(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:

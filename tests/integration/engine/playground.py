@@ -93,9 +93,9 @@ class Playground:
         self.now = clock.now
         self.http = SdkHere(emulator)
         self._told: set[str] = set()
-        metrics = Metrics()
+        self.metrics = metrics = Metrics()
         gateway = GatewayHere(self.http)
-        watch = KeyWatch(gateway, metrics)
+        watch = KeyWatch(gateway, metrics, clock=clock.seconds)
         calls = StripeCalls(gateway, Unlimited(pool, name="stripe", per_second=1), watch, metrics)
         of_policy = {name: choices.pop(name) for name in list(choices) if hasattr(POLICY, name)}
         self.projections = SteppedProjections(pool, world.direct)

@@ -1,14 +1,15 @@
 """What a reading confirms, what an event takes back, and how a doubt ends or is put off."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from consumers.projection.observe import Reading
 from consumers.projection.seen import AccountSeen, CustomerSeen, Hint, Kind, PaymentMethodSeen, Seen
-from consumers.refresh import RefreshLane
+from consumers.refresh import ATTEMPTS_AT_MOST, DEFINITE_AT_MOST, RefreshLane
 from consumers.store.database import Database
 from consumers.store.limiter import Limiter
 from consumers.stripe_calls import KeyWatch, StripeCalls
@@ -105,12 +106,76 @@ async def test_what_stripe_does_not_know_is_not_read_again(
     assert not await world.in_doubt(kind, id_)
 
 
+async def test_what_a_detach_waited_for_is_certain_when_stripe_does_not_know_it(
+    world: World, lane: RefreshLane, stripe: Answering
+) -> None:
+    """The share goes on; that it can be read no more is no reason to wait for ever."""
+    lease = await world.see_share()
+    await world.see(card(2, detached=True))
+    async with world.shares.fenced(lease) as recording:
+        await recording.want_reading(Kind.PAYMENT_METHOD, "pm_P")
+    await world.settle()
+    stripe.answer(404, _MISSING)
+
+    await lane.read_due()
+
+    assert (await world.row("payment_method", "pm_P"))["confirmed"]
+    assert await world.due() == [("cus_P", "acct_1")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "attempts"),
+    [
+        ((400, {"error": {"type": "invalid_request_error"}}), DEFINITE_AT_MOST),
+        ((200, {"object": "customer"}), DEFINITE_AT_MOST),
+        ((500, {"error": {"type": "api_error"}}), ATTEMPTS_AT_MOST),
+    ],
+    ids=["refused", "unreadable", "no answer"],
+)
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_nothing_is_read_for_ever(
+    read_it: Callable[[Kind, tuple[int, object], int], Awaitable[dict[str, Any]]],
+    kind: Kind,
+    answer: tuple[int, object],
+    attempts: int,
+    *,
+    ends: bool,
+) -> None:
+    """Sooner where Stripe answers and the answer is of no use; an account never seen is unknown then."""
+    row = await read_it(kind, answer, attempts - (1 if ends else 2))
+
+    assert (row["refresh_at"] is None) is ends
+    if kind is Kind.ACCOUNT:
+        assert (row["refused_at"] is not None) is ends
+
+
+@pytest.fixture
+def read_it(
+    world: World, lane: RefreshLane, stripe: Answering
+) -> Callable[[Kind, tuple[int, object], int], Awaitable[dict[str, Any]]]:
+    """Read an object that was tried so often before; return its row."""
+
+    async def read(kind: Kind, answer: tuple[int, object], attempts: int) -> dict[str, Any]:
+        id_ = {Kind.CUSTOMER: "cus_P", Kind.PAYMENT_METHOD: "pm_P", Kind.ACCOUNT: "acct_1"}[kind]
+        await world.see(Hint(kind, id_, at(1)))
+        await world.sql.execute(
+            f"UPDATE offshoot.{kind} SET refresh_at = now(), refresh_attempts = $1",  # noqa: S608
+            attempts,
+        )
+        stripe.answer(*answer)
+        await lane.read_due()
+        return await world.row(kind, id_)
+
+    return read
+
+
 async def test_what_arrives_during_such_a_reading_is_a_doubt_still(world: World) -> None:
     await world.see(Hint(Kind.CUSTOMER, "cus_P", at(1)))
     refresh = await world.doubt(Kind.CUSTOMER, "cus_P")
     await world.see(Hint(Kind.CUSTOMER, "cus_P", at(2)))
 
-    await world.projections.end_doubt(refresh)
+    await world.projections.end_doubt(refresh, not_found=True)
 
     assert await world.in_doubt(Kind.CUSTOMER, "cus_P")
 

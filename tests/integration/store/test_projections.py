@@ -445,26 +445,74 @@ async def test_an_account_wanted_twice_is_read_once(world: World) -> None:
     assert await world.projections.claim_refreshes(10) == []
 
 
-@pytest.mark.parametrize(
-    ("known", "refused", "disconnected"),
-    [(False, True, False), (True, False, True)],
-    ids=["never seen", "known"],
-)
-async def test_an_account_that_stripe_refuses(
-    world: World, *, known: bool, refused: bool, disconnected: bool
+async def _reading_refused(world: World, second: float, *, invalid: bool = True) -> int:
+    refresh = await world.doubt(Kind.ACCOUNT, "acct_1")
+    return await world.projections.apply_account_reading(
+        refresh.id, at(second), refresh.claimed, None, invalid=invalid
+    )
+
+
+@pytest.mark.parametrize("invalid", [True, False])
+async def test_an_account_that_was_never_known_is_unknown_once_a_reading_is_refused(
+    world: World, *, invalid: bool
 ) -> None:
-    """One never seen is unknown; one that was known has been taken from us."""
-    await world.see(customer(1, "acct_1"), account(1, whole=known, transfers="active"))
+    await world.see(customer(1, "acct_1"))
     await world.settle()
 
-    assert await world.read(await world.doubt(Kind.ACCOUNT, "acct_1"), None, at(5)) == 1
+    assert await _reading_refused(world, 5, invalid=invalid) == 1
 
     row = await world.row("account", "acct_1")
-    assert (row["refused_at"], row["disconnected_at"]) == (
-        at(5) if refused else None,
-        at(5) if disconnected else None,
-    )
+    assert (row["refused_at"], row["disconnected_at"], row["refresh_at"]) == (at(5), None, None)
     assert await world.due() == [SHARE]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["seen whole", "heard of"])
+@pytest.mark.parametrize("told", ["a reading", "another call"])
+async def test_a_known_account_is_taken_from_us_by_a_second_answer_to_a_reading(
+    world: World, told: str, *, whole: bool
+) -> None:
+    """The first one, whatever was called, only has it read again."""
+    await world.see(customer(1, "acct_1"), account(1, whole=whole, transfers="active"))
+    await world.settle()
+
+    if told == "a reading":
+        assert await _reading_refused(world, 5) == 0
+    else:
+        await world.projections.want_account("acct_1", called_invalid=True)
+    after_one = await world.row("account", "acct_1")
+    assert (after_one["refused_at"], after_one["disconnected_at"]) == (None, None)
+    assert after_one["refresh_at"] is not None
+
+    assert await _reading_refused(world, 6) == 1
+    row = await world.row("account", "acct_1")
+    assert (row["refused_at"], row["disconnected_at"], row["refresh_at"]) == (None, at(6), None)
+    assert await world.due() == [SHARE]
+
+
+@pytest.mark.parametrize("what", ["shown", "heard of"])
+async def test_an_account_that_is_there_after_all_needs_two_answers_again(world: World, what: str) -> None:
+    await world.see(customer(1, "acct_1"), account(1, whole=True, transfers="active"))
+    await _reading_refused(world, 5)
+
+    seen = account(6, whole=True, transfers="active")
+    if what == "shown":
+        await world.read(await world.doubt(Kind.ACCOUNT, "acct_1"), seen)
+    else:
+        await world.see(seen)
+    await _reading_refused(world, 7)
+
+    assert (await world.row("account", "acct_1"))["disconnected_at"] is None
+
+
+async def test_only_account_invalid_says_anything_of_a_known_account(world: World) -> None:
+    await world.see(customer(1, "acct_1"), account(1, whole=True, transfers="active"))
+    await world.settle()
+
+    for second in (5, 6, 7):
+        assert await _reading_refused(world, second, invalid=False) == 0
+
+    row = await world.row("account", "acct_1")
+    assert (row["refused_at"], row["disconnected_at"], row["refresh_at"]) == (None, None, None)
 
 
 async def test_an_account_that_was_taken_away_is_not_read(world: World) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from consumers.clone.verdicts import Declined, Detached, Failed, Missing, Verdict, of, retry_at
-from consumers.stripe_gateway import RefusedError
+from consumers.stripe_errors import RefusedError
 from schemas.records import REASONS, Reason, State
 from tests.unit.consumers.shares import NOW
 
@@ -15,6 +15,7 @@ def _refused(
     code: str | None = None,
     decline: str | None = None,
     *,
+    kind: str | None = None,
     param: str | None = None,
     consumed: bool = False,
     not_attached: bool = False,
@@ -24,6 +25,7 @@ def _refused(
         "req_1",
         status=status,
         code=code,
+        kind=kind,
         param=param,
         decline_code=decline,
         consumed=consumed,
@@ -47,6 +49,15 @@ _ROWS: list[tuple[RefusedError, Verdict]] = [
     (_refused(402, "processing_error"), Declined("processing_error")),
     (_refused(402, "expired_card"), Failed(Reason.CARD_DECLINED)),
     (_refused(402), Failed(Reason.CARD_DECLINED)),
+    *[
+        (_refused(402, "card_declined", code), Failed(Reason.CARD_DECLINED))
+        for code in ("stolen_card", "pickup_card", "fraudulent", "do_not_honor")
+    ],
+    # By type, whatever the status.
+    (_refused(400, "card_declined", "insufficient_funds", kind="card_error"), Declined("insufficient_funds")),
+    (_refused(400, "incorrect_number", kind="card_error"), Failed(Reason.CARD_DECLINED)),
+    (_refused(400, kind="idempotency_error"), Failed(Reason.REFUSED, alarm=True)),
+    (_refused(409), Failed(Reason.REFUSED, alarm=True)),
     (_refused(404, "resource_missing"), Missing(None)),
     (_refused(400, "resource_missing", param="customer"), Missing("customer")),
     (_refused(400, "customer_max_payment_methods"), Failed(Reason.CUSTOMER_FULL)),

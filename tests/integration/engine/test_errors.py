@@ -1,0 +1,148 @@
+"""What Stripe refuses, for a while or for good, and what is said of it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from consumers.clone.policy import Leave, OnUpdate
+from consumers.store.database import Database
+from schemas.records import Reason, State
+from tests.integration.engine.playground import Playground, playground
+from tests.integration.store.world import World
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+CLONE = "/v1/payment_methods"
+ATTACH = "/v1/payment_methods/{payment_method}/attach"
+CUSTOMERS = "/v1/customers"
+HOUR = timedelta(hours=1)
+
+
+async def _refuse(
+    play: Playground,
+    account: str,
+    route: str,
+    status: int,
+    code: str | None = None,
+    **how: Any,
+) -> None:
+    error = {"type": "invalid_request_error", "message": "no", **({"code": code} if code else {})}
+    action = {"kind": "status", "status": status, "when": "before", "body": {"error": error}, **how}
+    count = action.pop("count", None)
+    fault = {"method": "POST", "route": route, "account": account, "action": action}
+    await play.stripe.control("POST", "faults", {**fault, **({"count": count} if count else {})})
+
+
+async def _shared(play: Playground) -> tuple[str, str, str]:
+    account = await play.stripe.connect_account()
+    customer = await play.stripe.new_customer(account)
+    card = await play.stripe.save_card(customer)
+    return account, customer, card
+
+
+async def _said(play: Playground, account: str, card: str) -> tuple[State, Reason | None]:
+    record = await play.record(account, card)
+    return record.state, record.reason
+
+
+def _sample(play: Playground, name: str) -> float | None:
+    return play.metrics.registry.get_sample_value(name)
+
+
+async def test_a_customer_that_is_full_fails_where_no_room_can_be_made(world: World, pool: Database) -> None:
+    async with playground(world, pool) as play:
+        account, customer, _ = await _shared(play)
+        await play.settle()
+        await _refuse(play, account, ATTACH, 400, "customer_max_payment_methods")
+        second = await play.stripe.save_card(customer, "tok_mastercard")
+        await play.settle()
+
+        assert await _said(play, account, second) == (State.FAILED, Reason.CUSTOMER_FULL)
+
+
+async def test_room_is_made_of_clones_that_were_to_be_detached_anyhow(world: World, pool: Database) -> None:
+    """The superseded one goes at once, not a day later; then the new one is attached."""
+    policy = {"on_update": OnUpdate.REPLACE, "on_superseded": Leave.DETACH}
+    async with playground(world, pool, **policy) as play:
+        account, customer, card = await _shared(play)
+        await play.settle()
+        replaced = (await play.record(account, card)).connected_payment_method
+        await play.stripe.post(f"/v1/payment_methods/{card}", **{"card[exp_year]": "2039"})
+        await play.settle()
+        assert replaced in await play.stripe.attached(account)
+
+        await _refuse(play, account, ATTACH, 400, "customer_max_payment_methods", count=1)
+        second = await play.stripe.save_card(customer, "tok_mastercard")
+        await play.settle()
+        await play.settle(within=timedelta(minutes=2))
+
+        assert replaced not in await play.stripe.attached(account)
+        assert await _said(play, account, second) == (State.READY, None)
+
+
+async def test_clones_that_lasting_errors_may_leave_behind_are_counted(world: World, pool: Database) -> None:
+    """Stripe did it, says 500, and says so again under the same key: another epoch follows."""
+    async with playground(world, pool) as play:
+        account, _, card = await _shared(play)
+        await _refuse(play, account, CLONE, 500, when="after", stored=True, count=1)
+        await play.settle(within=timedelta(minutes=1))
+
+        assert await _said(play, account, card) == (State.READY, None)
+        assert _sample(play, "offshoot_stray_clones_total") == 1
+        stray = [
+            each for each in (await play.stripe.state(account))["payment_methods"] if not each["customer"]
+        ]
+        assert len(stray) == 1
+
+
+@pytest.mark.parametrize("route", [CLONE, CUSTOMERS])
+async def test_a_missing_permission_changes_no_record_however_long_it_lasts(
+    world: World, pool: Database, route: str
+) -> None:
+    """More than the three days after which failures end; once it is granted all goes on."""
+    async with playground(world, pool) as play:
+        account, _, card = await _shared(play)
+        await _refuse(play, account, route, 403, "more_permissions_required")
+        for _ in range(5):
+            await play.settle()
+            await play.pass_time(20 * HOUR)
+        assert await play.records() == {}
+
+        await play.stripe.release()
+        await play.settle(within=timedelta(minutes=2))
+        assert await _said(play, account, card) == (State.READY, None)
+
+
+async def test_a_refusal_that_is_not_known_is_final_and_an_alarm(world: World, pool: Database) -> None:
+    async with playground(world, pool) as play:
+        account, _, card = await _shared(play)
+        await _refuse(play, account, CLONE, 400)
+        await play.settle()
+
+        assert await _said(play, account, card) == (State.FAILED, Reason.REFUSED)
+        assert _sample(play, "offshoot_unknown_refusals_total") == 1
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        ("invalid", (State.BLOCKED, Reason.ACCOUNT_DISCONNECTED)),
+        ("shown", (State.READY, None)),
+    ],
+)
+async def test_an_account_that_a_call_finds_invalid_is_read_before_anything_is_said(
+    world: World, pool: Database, reading: str, said: tuple[State, Reason | None]
+) -> None:
+    async with playground(world, pool) as play:
+        account, customer, first = await _shared(play)
+        await play.settle()
+        await _refuse(play, account, CLONE, 403, "account_invalid", count=1)
+        if reading == "invalid":
+            error = {"error": {"type": "invalid_request_error", "code": "account_invalid", "message": "no"}}
+            action = {"kind": "status", "status": 403, "when": "before", "body": error}
+            fault = {"method": "GET", "route": "/v1/accounts/{account}", "action": action}
+            await play.stripe.control("POST", "faults", fault)
+        second = await play.stripe.save_card(customer, "tok_mastercard")
+        await play.settle(within=timedelta(seconds=30))
+
+        assert await _said(play, account, first) == await _said(play, account, second) == said
