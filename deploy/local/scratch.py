@@ -35,9 +35,12 @@ def scratch_folder(prefix: str, parent: Path) -> Iterator[Path]:
         with unnamed.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             unnamed.rename(folder / _LOCK)
-            yield folder
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder)  # still locked, or somebody who starts now would remove it as well
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_ownerless(prefix: str, parent: Path) -> None:
