@@ -1,4 +1,4 @@
-"""One of three brokers is lost under load: the other two go on, and nothing acknowledged is lost.
+"""Brokers of three are lost under load: of one loss the other two make up, and nothing acknowledged is lost.
 
 The fence is 3 s (`broker.session.timeout.ms`): until then whatever the lost one replicates waits.
 """
@@ -14,7 +14,15 @@ import pytest
 from deploy.local.kafka import Kafka, KafkaNode
 from tests.fault.support.brokers import Topic
 from tests.fault.support.outage import receiver
-from tests.fault.support.verdict import RECOVERS_WITHIN_S, by_partition, last_first_ack, longest_gap_s, report
+from tests.fault.support.verdict import (
+    AT_ONCE_S,
+    MARGIN_S,
+    RECOVERS_WITHIN_S,
+    by_partition,
+    last_first_ack,
+    longest_gap_s,
+    report,
+)
 from tests.integration.receiver import records
 
 pytestmark = pytest.mark.slow
@@ -22,9 +30,12 @@ pytestmark = pytest.mark.slow
 DEADLINE_S = 8
 """The default of `PUBLISH_TIMEOUT_S`."""
 
+PROBE_S = 2
+"""How long one webhook waits while it is not known whether the brokers are back."""
+
 
 class Cluster:
-    """Three nodes, of which a test may harm one at a time."""
+    """Three nodes, of which a test may harm one or two."""
 
     def __init__(self, folder: Path) -> None:
         self.kafka = Kafka(folder)
@@ -140,3 +151,43 @@ async def _lose_one(
     )
     assert max(back) < RECOVERS_WITHIN_S
     assert max(gaps.values()) < RECOVERS_WITHIN_S
+
+
+async def test_two_of_three_killed(cluster: Cluster, topic: Topic, tmp_path: Path) -> None:
+    """The one that is left can acknowledge nothing; one webhook at a time asks it again."""
+    lost = [cluster.controller(), cluster.victim(controller=False)]
+    async with receiver(topic, tmp_path, deadline_s=4) as both:
+        load, readiness = both.load, both.readiness
+        await load.until_steady(within_s=30)
+        await both.leavers_load.until_steady(within_s=30)
+        struck = time.monotonic()
+        noticing = asyncio.create_task(
+            readiness.until(lambda look: not look.connected, within_s=30, what="the outage is noticed")
+        )
+        await asyncio.gather(*(asyncio.to_thread(node.kill) for node in lost))
+        left_s = await both.leave()
+        noticed = await noticing
+        assert noticed.at - struck < both.deadline_s + MARGIN_S
+        await load.until(200, lambda answer: answer.status == 503, within_s=30, what="refusals")
+        lifted = time.monotonic()
+        accepting = asyncio.create_task(topic.accepts(within_s=90))
+        await asyncio.gather(*(asyncio.to_thread(node.start) for node in lost))
+        accepted = await accepting
+        await load.until_each_acked(accepted, within_s=40)
+        await load.until_steady(within_s=30)
+        await readiness.until(lambda look: look.ready, within_s=15, what="ready again")
+        await topic.until_in_sync(3, within_s=60)
+    both.check(await asyncio.to_thread(records, topic.bootstrap_servers, topic.name))
+    away = [each for each in load.answers if each.began > noticed.at and each.ended < lifted]
+    probes = [each for each in away if each.took_s > AT_ONCE_S]
+    back = last_first_ack(load.answers, accepted) - accepted
+    longest_s = max((each.took_s for each in probes), default=0)
+    report(
+        f"three nodes, SIGKILL of two: noticed after {noticed.at - struck:.1f} s; while they were away "
+        f"{len(away)} were 503, {len(probes)} of them probes of up to {longest_s:.1f} s; last sender's first "
+        f"2xx {back:+.1f} s after accepting; SIGTERM in it took {left_s:.1f} s"
+    )
+    assert {each.status for each in away} == {503}
+    assert len(probes) <= 1 + (lifted - noticed.at) / PROBE_S
+    assert all(each.took_s < PROBE_S + MARGIN_S for each in probes)
+    assert back < RECOVERS_WITHIN_S

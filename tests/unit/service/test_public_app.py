@@ -86,6 +86,8 @@ class World:
         response = await self.client.post(
             "/webhooks/stripe", content=body, headers={b"stripe-signature": signature(body)}
         )
+        assert response.headers["content-type"] == "application/json"
+        assert response.headers.get("retry-after") == ("5" if response.status_code == 503 else None)
         return response.status_code, response.content
 
 
@@ -275,6 +277,38 @@ async def test_without_a_broker(make_world: MakeWorld) -> None:
     assert await world.post_signed(event_body()) == UNAVAILABLE
     assert await world.post_signed(event_body(livemode=True)) == (200, b'{"received":false}')
     assert await world.post_signed(b"[]") == (400, b'{"error":"payload"}')
+
+
+ORDER = [
+    ("404", 404, {"path": "/webhooks/other", "method": "PUT", "size": LIMIT + 1, "signed": False}),
+    ("405", 405, {"method": "PUT", "size": LIMIT + 1, "signed": False}),
+    ("413", 413, {"size": LIMIT + 1, "signed": False, "id": ""}),
+    ("signature", 400, {"signed": False, "id": "", "livemode": True}),
+    ("payload", 400, {"id": "", "livemode": True}),
+    ("other mode", 200, {"livemode": True}),
+    ("503", 503, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "status", "faults"), ORDER, ids=[name for name, _, _ in ORDER])
+async def test_of_several_answers_the_first_is_given(
+    make_world: MakeWorld, name: str, status: int, faults: dict[str, Any]
+) -> None:
+    """Each row has the faults that come after it too; the last of them, no broker, is in every row."""
+    world = await make_world(connected=False)
+    how = {"path": PATH, "method": "POST", "size": 0, "signed": True, **faults}
+    event = {key: value for key, value in faults.items() if key in {"id", "livemode"}}
+    body = event_body(**event).ljust(how["size"])
+    headers = {b"stripe-signature": signature(body)} if how["signed"] else {}
+    response = await world.client.request(how["method"], how["path"], content=body, headers=headers)
+    bodies = {
+        "413": b'{"error":"too_large"}',
+        "signature": b'{"error":"signature"}',
+        "payload": b'{"error":"payload"}',
+        "other mode": b'{"received":false}',
+        "503": b'{"error":"unavailable"}',
+    }
+    assert (response.status_code, response.content) == (status, bodies.get(name, response.content))
 
 
 async def test_draining(world: World) -> None:
