@@ -1,15 +1,17 @@
 """The relay: what the outbox says goes to Kafka, in order, by one leader at a time.
 
-Leading hangs on a lock that lives with the database connection; a former leader that wakes up late is fenced
-by the broker, since both publish under one transactional id. Any error makes everything anew.
+Leading hangs on a lock that lives with a database session, and a session that is silent for some seconds is
+ended, so that a frozen leader is replaced. When it wakes up it is fenced by the brokers, since all publish
+under one transactional id: the next leader took the id over before it read the outbox, so what it sends last
+is the newest. Any error makes everything anew.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from consumers.store.database import Database, StoreError, listen
-from consumers.store.outbox import CHANNEL_OUTBOX, LeadingOutbox, Outbox
+from consumers.store.outbox import CHANNEL_OUTBOX, Outbox
 from consumers.waiting import Wake
 from service.runtime.health import State
 from service.runtime.kafka.errors import KafkaUnavailableError
@@ -18,7 +20,7 @@ from service.runtime.lifecycle import describe_error, wait_for_stop
 from service.runtime.logging import get_logger
 from service.runtime.metrics import Metrics
 
-BATCH: Final = 500
+BATCH: Final = 2000
 LOOK_EVERY_S: Final = 1.0
 START_WITHIN_S: Final = 15.0
 PUBLISH_WITHIN_S: Final = 30.0
@@ -54,9 +56,9 @@ class RelayLane:
         try:
             while not stop.is_set():
                 try:
-                    async with self._outbox.leading() as outbox:
-                        if outbox is not None:
-                            await self._lead(outbox, stop)
+                    async with self._outbox.leading() as leadership:
+                        if leadership is not None:
+                            await _while(leadership.keep(), self._lead(stop))
                 except (StoreError, KafkaUnavailableError) as error:
                     get_logger().warning("relay.interrupted", **describe_error(error))
                 self._metrics.relay_leading.set(0)
@@ -65,26 +67,41 @@ class RelayLane:
             for helper in helpers:
                 helper.cancel()
 
-    async def _lead(self, outbox: LeadingOutbox, stop: asyncio.Event) -> None:
+    async def _lead(self, stop: asyncio.Event) -> None:
         publisher = self._make_publisher()
         try:
+            # Before the outbox is read: from here on nobody else can add to what this reads.
             await publisher.start(START_WITHIN_S)
             self._metrics.relay_leading.set(1)
             get_logger().info("relay.leading")
             while not stop.is_set():
-                if not await self._publish_some(outbox, publisher):
+                if not await self._publish_some(publisher):
                     await self._wake.wait(LOOK_EVERY_S)
         finally:
             await publisher.stop(STOP_WITHIN_S)
 
-    async def _publish_some(self, outbox: LeadingOutbox, publisher: TransactionalPublisher) -> int:
-        rows = await outbox.read(BATCH)
+    async def _publish_some(self, publisher: TransactionalPublisher) -> int:
+        rows = await self._outbox.read(BATCH)
         if rows:
             await publisher.publish(
                 [Outgoing(self._topic_name(row.topic), row.key, row.value, row.headers) for row in rows],
                 PUBLISH_WITHIN_S,
             )
-            await outbox.delete(rows)
+            await self._outbox.delete(rows)
             self._metrics.records_relayed.inc(len(rows))
             get_logger().info("relay.published", records=len(rows), first=rows[0].id, last=rows[-1].id)
         return len(rows)
+
+
+async def _while(held: Coroutine[Any, Any, None], work: Coroutine[Any, Any, None]) -> None:
+    """Work for as long as something else does not fail; either's error ends both."""
+    tasks = [asyncio.create_task(held), asyncio.create_task(work)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended = [task for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in ended:
+        task.result()

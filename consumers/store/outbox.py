@@ -1,5 +1,6 @@
 """The outbox: what was said in the transaction that made it true, until Kafka has acknowledged it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,13 +9,19 @@ from typing import Any, Final
 
 import msgspec
 
-from consumers.store.database import Connection, Database, load_queries
+from consumers.store.database import Connection, Database, load_queries, translated
 from schemas import topics
 from schemas.cloudevents import Headers
 from schemas.records import PaymentMethodRecord
 
 CHANNEL_OUTBOX: Final = "offshoot_outbox"
 """Notified when there is something to publish."""
+
+SIGN_OF_LIFE_EVERY_S: Final = 1.0
+SILENT_AT_MOST_S: Final = 3
+"""A leader that has given no sign of life for so long is one no more, and another takes over."""
+
+_headers: Final = msgspec.json.Decoder(list[tuple[str, str]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,37 +56,53 @@ class Outbox:
         )
         await self._queries.announce_outbox(connection)
 
+    async def read(self, limit: int) -> list[OutboxRow]:
+        """Read the oldest records."""
+        async with self._database.connection() as connection:
+            rows = [row async for row in self._queries.read_outbox(connection, limit=limit)]
+        return [
+            OutboxRow(
+                id=id_,
+                topic=topic,
+                key=key.encode(),
+                headers=[(name, word.encode()) for name, word in _headers.decode(headers)],
+                value=value,
+            )
+            for id_, topic, key, headers, value in rows
+        ]
+
+    async def delete(self, rows: Sequence[OutboxRow]) -> None:
+        """Forget what was acknowledged."""
+        async with self._database.connection() as connection:
+            await self._queries.delete_from_outbox(connection, ids=[row.id for row in rows])
+
     @asynccontextmanager
-    async def leading(self) -> AsyncIterator["LeadingOutbox | None"]:
-        """Try to become the one relay; None where another is. Leading ends with the connection."""
+    async def leading(self) -> AsyncIterator["Leadership | None"]:
+        """Try to become the one relay; None where another is. Left, it is given up."""
         async with self._database.own_connection() as connection:
+            await self._queries.give_up_when_silent(connection, after=f"{SILENT_AT_MOST_S}s")
             leads = await self._queries.lead_relay(connection)
-            yield LeadingOutbox(connection, self._queries) if leads else None
+            yield Leadership(connection, self._queries) if leads else None
 
 
-class LeadingOutbox:
-    """The outbox in the hands of its one reader, over the connection that holds the lock."""
+class Leadership:
+    """The lock that makes one relay the leader, held by a session of its own.
+
+    It only keeps several from doing the same work: that none of them can spoil it, the brokers see to.
+    """
 
     def __init__(self, connection: Connection, queries: Any) -> None:
         self._connection = connection
         self._queries = queries
 
-    async def read(self, limit: int) -> list[OutboxRow]:
-        """Read the oldest records."""
-        return [
-            OutboxRow(
-                id=row["id"],
-                topic=row["topic"],
-                key=row["key"].encode(),
-                headers=[
-                    (name, value.encode())
-                    for name, value in msgspec.json.decode(row["headers"], type=list[tuple[str, str]])
-                ],
-                value=row["value"],
-            )
-            async for row in self._queries.read_outbox(self._connection, limit=limit)
-        ]
+    async def keep(self) -> None:
+        """Hold the lock until cancelled.
 
-    async def delete(self, rows: Sequence[OutboxRow]) -> None:
-        """Forget what was acknowledged."""
-        await self._queries.delete_from_outbox(self._connection, ids=[row.id for row in rows])
+        Raises:
+            StoreError: it is lost, or nobody can tell.
+        """
+        while True:
+            await asyncio.sleep(SIGN_OF_LIFE_EVERY_S)
+            with translated():
+                async with asyncio.timeout(SILENT_AT_MOST_S):
+                    await self._queries.still_here(self._connection)

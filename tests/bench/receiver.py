@@ -17,6 +17,7 @@ import stripe
 from deploy.local.deployment import Deployment
 from deploy.local.process import ChildProcess, accepts_connections, free_ports
 from deploy.local.stack import Infrastructure
+from tests.bench.processes import cpu_s
 from tests.bench.table import Table
 
 ROUNDS = 5
@@ -156,7 +157,7 @@ def _compare(
 
 
 def _load(process: ChildProcess, port: int, requests: Path, connections: int) -> Figures:
-    before = _cpu_s(process.pid)
+    before = cpu_s(process.pid)
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{ROUND_S}s", "--timeout", "10s"]
     argv += [
         "-s",
@@ -173,13 +174,8 @@ def _load(process: ChildProcess, port: int, requests: Path, connections: int) ->
         figures["requests"] / figures["duration_s"],
         figures["p50_ms"],
         figures["p99_ms"],
-        (_cpu_s(process.pid) - before) / figures["requests"] * 1e6,
+        (cpu_s(process.pid) - before) / figures["requests"] * 1e6,
     )
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _median(rounds: list[Figures]) -> Figures:

@@ -14,6 +14,15 @@ SELECT id, topic, key, headers, value FROM offshoot.outbox ORDER BY id LIMIT :li
 -- They are acknowledged.
 DELETE FROM offshoot.outbox WHERE id = ANY (:ids::bigint[]);
 
+-- name: give_up_when_silent(after)!
+-- Have Postgres end this session, and with it its locks, once nothing was asked on it for :after: a process that is frozen
+-- or cut off cannot do so itself, and its connection may look alive for hours.
+SELECT set_config('idle_session_timeout', :after, false);
+
 -- name: lead_relay()$
--- Become the one relay, for as long as the connection lives; false where another is.
+-- Become the one relay, for as long as the session lives; false where another is.
 SELECT pg_try_advisory_lock(hashtextextended('offshoot.relay', 0));
+
+-- name: still_here()!
+-- A sign of life, so that the session is not ended.
+SELECT;

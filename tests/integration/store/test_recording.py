@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from consumers.clone.facts import CloneFacts, Connected, MethodFacts, Outcome, RecoveryPoint, Step
-from consumers.store.outbox import CHANNEL_OUTBOX, LeadingOutbox, OutboxRow
+from consumers.store.database import StoreError
+from consumers.store.outbox import CHANNEL_OUTBOX, SILENT_AT_MOST_S, OutboxRow
 from consumers.store.shares import Lease
 from schemas.records import Reason, State
 from tests.integration.store.world import World
+from tests.support.waiting import until
 from tests.unit.consumers.shares import NOW, intent
 from tests.unit.consumers.sightings import account, card, customer
 
@@ -26,9 +28,7 @@ def _made(about: MethodFacts) -> Connected:
 
 
 async def _published(world: World) -> list[OutboxRow]:
-    async with world.outbox.leading() as outbox:
-        assert isinstance(outbox, LeadingOutbox)
-        return await outbox.read(100)
+    return await world.outbox.read(100)
 
 
 async def _reach(world: World, lease: Lease, point: RecoveryPoint) -> MethodFacts:
@@ -256,6 +256,30 @@ async def test_one_reader_of_the_outbox_at_a_time(world: World) -> None:
         assert again is not None
 
 
+async def test_who_gives_no_sign_of_life_leads_no_more(world: World) -> None:
+    """It is frozen: its connection looks alive, so Postgres ends the session for it."""
+    async with world.outbox.leading() as silent, world.outbox.leading() as kept:
+        assert (silent is not None, kept is None) == (True, True)
+
+        async def free() -> bool:
+            async with world.outbox.leading() as other:
+                return other is not None
+
+        await until(free, within_s=3 * SILENT_AT_MOST_S, what="another leads")
+        assert silent is not None
+        with pytest.raises(StoreError):
+            await silent.keep()
+
+
+async def test_who_gives_signs_of_life_goes_on_leading(world: World) -> None:
+    async with world.outbox.leading() as leader:
+        assert leader is not None
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(leader.keep(), SILENT_AT_MOST_S + 1)
+        async with world.outbox.leading() as other:
+            assert other is None
+
+
 async def test_the_outbox_is_read_in_order_and_forgets_what_is_deleted(world: World) -> None:
     lease = await world.see_share()
     about = await _reach(world, lease, RecoveryPoint.PLANNED)
@@ -263,12 +287,10 @@ async def test_the_outbox_is_read_in_order_and_forgets_what_is_deleted(world: Wo
         async with world.shares.fenced(lease) as recording:
             await recording.announce(about, State.BLOCKED, reason, NOW)
 
-    async with world.outbox.leading() as outbox:
-        assert outbox is not None
-        rows = await outbox.read(2)
-        assert await outbox.read(2) == rows, "until they are deleted"
-        await outbox.delete(rows)
-        rest = await outbox.read(2)
+    rows = await world.outbox.read(2)
+    assert await world.outbox.read(2) == rows, "until they are deleted"
+    await world.outbox.delete(rows)
+    rest = await world.outbox.read(2)
 
     ids = [row.id for row in (*rows, *rest)]
     assert ids == sorted(ids)
