@@ -14,6 +14,9 @@ from consumers.accounts import AccountsLane
 from consumers.clone.lane import CloneLane
 from consumers.clone.policy import DefaultFollows, Leave, OnUpdate, Policy
 from consumers.clone.tools import Tools
+from consumers.commands.intake import CommandIntake
+from consumers.commands.lane import CommandLane
+from consumers.commands.tools import CommandTools
 from consumers.direct.reading import ConnectedReadingLane
 from consumers.direct.record import RecordDirect
 from consumers.fanout import FanoutLane
@@ -22,9 +25,11 @@ from consumers.projection.observe import Reading
 from consumers.refresh import RefreshLane
 from consumers.relay import RelayLane
 from consumers.schema_watch import SchemaWatch
+from consumers.store.commands import CommandStore
 from consumers.store.database import Database, StoreError
 from consumers.store.direct import DirectRecords
 from consumers.store.fanouts import FanoutStore
+from consumers.store.grants import Grants
 from consumers.store.limiter import Limiter
 from consumers.store.listing import ListingStore
 from consumers.store.outbox import Outbox
@@ -112,6 +117,9 @@ class _Work:
         self._shares = ShareStore(
             self._database, self._outbox, lease_s=settings.lease_s, livemode=settings.livemode
         )
+        self._commands = CommandStore(
+            self._database, self._outbox, self._projections, Grants(self._direct), lease_s=settings.lease_s
+        )
         self._stripe = StripeGateway(
             api_key=settings.stripe_api_key.get_secret_value(),
             api_base=settings.stripe_api_base,
@@ -164,6 +172,12 @@ class _Work:
             self._health.add_readiness("ingest", ingest.health)
             self._health.add_liveness("ingest", ingest.pulse)
             supervisor.start("ingest", lambda: self._once_migrated(ingest, stop))
+            intake = CommandIntake(self._commands, self._metrics, now=_now)
+            # A group of its own: a member that joins or leaves disturbs only who reads the same topic.
+            commands = self._reads(topics.COMMANDS, intake, f"{self._settings.kafka_group}-commands")
+            self._health.add_readiness("commands", commands.health)
+            self._health.add_liveness("commands", commands.pulse)
+            supervisor.start("commands", lambda: self._once_migrated(commands, stop))
             fanout = FanoutLane(self._database, FanoutStore(self._database, self._direct))
             supervisor.start("fanout", lambda: self._once_migrated(fanout, stop))
             upkeep = UpkeepLane(UpkeepStore(self._database))
@@ -179,6 +193,7 @@ class _Work:
             calls = self._make_calls()
             refresh = self._make_refresh(calls)
             supervisor.start("clone", functools.partial(self._clone, calls, stop))
+            supervisor.start("command", functools.partial(self._command, calls, stop))
             supervisor.start("refresh", lambda: self._once_migrated(refresh, stop))
             connected = ConnectedReadingLane(
                 self._database, self._projections, calls, self._watch, self._metrics, now=_now
@@ -224,6 +239,22 @@ class _Work:
         )
         lane = CloneLane(self._database, tools, self._limiter, self._watch, self._metrics)
         await lane.run(stop)
+
+    async def _command(self, calls: StripeCalls, stop: asyncio.Event) -> None:
+        installation = await self._installation(stop)
+        if installation is None:
+            return
+        tools = CommandTools(
+            commands=self._commands,
+            projections=self._projections,
+            calls=calls,
+            retry_for=timedelta(seconds=self._settings.retry_for_s),
+            observe=self._settings.stripe_writes == "observe",
+            installation=installation,
+            now=_now,
+            stopping=stop.is_set,
+        )
+        await CommandLane(self._database, tools, self._watch, self._metrics).run(stop)
 
     async def _installation(self, stop: asyncio.Event) -> str | None:
         while await self._schema.ready(stop):

@@ -13,7 +13,8 @@ from consumers.store.connected import ConnectedReading
 from consumers.store.database import Database, StoreError, listen
 from consumers.store.projections import CHANNEL_REFRESH, ProjectionStore
 from consumers.stripe_calls import KeyWatch, StripeCalls
-from consumers.stripe_gateway import AccountInvalidError, RefusedError, Reply, StripeError
+from consumers.stripe_errors import AccountInvalidError, RefusedError, StripeError
+from consumers.stripe_gateway import Reply
 from consumers.waiting import Wake
 from service.runtime.lifecycle import describe_error, wait_for_stop
 from service.runtime.logging import get_logger
@@ -99,7 +100,9 @@ class ConnectedReadingLane:
         # same one still counts.
         read_at = self._now().replace(microsecond=0)
         try:
-            reply = await self._calls.make("read_connected", lambda: self._read(reading))
+            reply = await self._calls.make(
+                f"read_connected_{reading.kind}", lambda: self._read(reading), account=reading.account_id
+            )
         except RefusedError as error:
             if error.code != NOT_FOUND:
                 raise

@@ -12,6 +12,7 @@ import msgspec
 from consumers.store.database import Connection, Database, load_queries, translated
 from schemas import topics
 from schemas.cloudevents import Headers
+from schemas.commands import CommandName, result_headers
 from schemas.records import PaymentMethodRecord
 
 CHANNEL_OUTBOX: Final = "offshoot_outbox"
@@ -46,13 +47,26 @@ class Outbox:
         self, connection: Connection, record: PaymentMethodRecord, occurred_at: datetime
     ) -> None:
         """Say the present state of a method."""
-        headers = record.headers(occurred_at)
+        await self._add(
+            connection, topics.PAYMENT_METHODS, record.key, record.headers(occurred_at), record.to_json()
+        )
+
+    async def add_command_result(
+        self, connection: Connection, name: CommandName, result_type: str, value: bytes, finished_at: datetime
+    ) -> None:
+        """Say what became of a command."""
+        headers = result_headers(name, result_type, finished_at)
+        await self._add(connection, topics.COMMAND_RESULTS, name.key, headers, value)
+
+    async def _add(
+        self, connection: Connection, topic: topics.Topic, key: str, headers: Headers, value: bytes
+    ) -> None:
         await self._queries.add_to_outbox(
             connection,
-            topic=topics.PAYMENT_METHODS.name,
-            key=record.key,
+            topic=topic.name,
+            key=key,
             headers=msgspec.json.encode([(name, value.decode()) for name, value in headers]).decode(),
-            value=record.to_json(),
+            value=value,
         )
         await self._queries.announce_outbox(connection)
 

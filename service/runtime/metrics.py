@@ -123,6 +123,18 @@ class Metrics:
             "Shares whose worker had not given them back in time.",
             registry=self.registry,
         )
+        self.commands_received = Counter(
+            "offshoot_commands_received",
+            "Commands read, by what they ask for; those refused at once apart.",
+            ("command",),
+            registry=self.registry,
+        )
+        self.commands_worked = Counter(
+            "offshoot_commands_worked",
+            "Commands that need Stripe worked on, by how it ended.",
+            ("ending",),
+            registry=self.registry,
+        )
         self.readings = Counter(
             "offshoot_readings",
             "Objects read at Stripe because what was heard was in doubt.",

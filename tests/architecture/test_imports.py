@@ -60,6 +60,8 @@ PURE: Final = _modules(
     "consumers/clone/facts.py",
     "consumers/clone/intents.py",
     "consumers/direct/record.py",
+    "consumers/commands/facts.py",
+    "consumers/commands/plan.py",
 )
 IO: Final = {
     *(

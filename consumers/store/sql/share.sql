@@ -7,7 +7,10 @@ SELECT pg_advisory_xact_lock(hashtextextended('offshoot.claim', 0));
 -- worker holds is passed over, unless its lease has run out; so are accounts with :per_account in work, and those that
 -- Stripe wants slower.
 WITH held AS MATERIALIZED (
-    SELECT account_id, count(*) AS in_flight FROM offshoot.share WHERE leased AND lease_end > now() GROUP BY account_id
+    SELECT account_id, count(*) AS in_flight FROM (
+        SELECT account_id FROM offshoot.share WHERE leased AND lease_end > now()
+        UNION ALL SELECT account_id FROM offshoot.command WHERE lease_end > now()
+    ) AS each GROUP BY account_id
 ), closed AS MATERIALIZED (
     SELECT account_id FROM held WHERE in_flight >= :per_account::int
     UNION SELECT id FROM offshoot.account WHERE paused_until > now()

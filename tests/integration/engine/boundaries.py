@@ -4,16 +4,18 @@ Collaborators that are passed in, no patching: what a worker calls first asks `r
 task it runs in was started with: nothing, by default.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, TypeVar
 
 from consumers.projection.seen import CustomerSeen, PaymentMethodSeen
+from consumers.store.commands import CommandLease, CommandRecording, CommandStore
 from consumers.store.projections import ProjectionStore, Refresh
 from consumers.store.recording import Recording
 from consumers.store.shares import Lease, ShareStore
+from schemas.commands import Command, RefusedCommand
 
 Reach = Callable[[str], Awaitable[None]]
 _T = TypeVar("_T")
@@ -65,6 +67,28 @@ class SteppedShares(ShareStore):
         await reach("before release")
         await super().release(lease)
         await reach("after release")
+
+
+class SteppedCommands(CommandStore):
+    """The command store, likewise."""
+
+    async def receive(self, commands: Sequence[Command | RefusedCommand]) -> int:
+        await reach("before commit")
+        new = await super().receive(commands)
+        await reach("after commit")
+        return new
+
+    @asynccontextmanager
+    async def fenced(self, lease: CommandLease) -> AsyncIterator[CommandRecording]:
+        await reach("before commit")
+        async with super().fenced(lease) as recording:
+            yield recording
+        await reach("after commit")
+
+    async def postpone(self, lease: CommandLease, delay_s: float, *, counts: bool) -> None:
+        await reach("before postpone")
+        await super().postpone(lease, delay_s, counts=counts)
+        await reach("after postpone")
 
 
 class SteppedProjections(ProjectionStore):

@@ -48,6 +48,7 @@ SELECT min(at) FROM (
     UNION ALL SELECT min(refresh_at) FROM offshoot.account WHERE NOT revoked
     UNION ALL SELECT min(refresh_at) FROM offshoot.customer
     UNION ALL SELECT min(refresh_at) FROM offshoot.payment_method
+    UNION ALL SELECT min(greatest(due_at, coalesce(lease_end, due_at))) FROM offshoot.command
     UNION ALL SELECT min(r.due_at) FROM offshoot.connected_reading AS r
         JOIN offshoot.account AS a ON a.id = r.account_id WHERE a.disconnected_at IS NULL
 ) AS next
@@ -177,7 +178,9 @@ class Playground:
 
     async def history(self) -> list[PaymentMethodRecord]:
         """Every record, in order."""
-        rows = await self.world.sql.fetch("SELECT value FROM offshoot.outbox ORDER BY id")
+        rows = await self.world.sql.fetch(
+            "SELECT value FROM offshoot.outbox WHERE topic = 'offshoot.payment-methods' ORDER BY id"
+        )
         return [msgspec.json.decode(row["value"], type=PaymentMethodRecord) for row in rows]
 
     async def record(self, account: str, method: str) -> PaymentMethodRecord:

@@ -81,7 +81,8 @@ class SdkHere(stripe.HTTPClient):
         await reach(f"after {call.method} {call.path}")
         if got is None:
             raise stripe.APIConnectionError("cut")  # type: ignore[no-untyped-call]
-        return got.body, got.status, dict(got.headers)
+        # In lower case, as any client of HTTP shows them to the SDK.
+        return got.body, got.status, {name.lower(): value for name, value in got.headers.items()}
 
     async def close_async(self) -> None:
         return
