@@ -7,7 +7,7 @@ idempotency layer).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy.stripe_emulator import denials, errors, forms, routes
+from deploy.stripe_emulator import browser, denials, errors, forms, routes
 from deploy.stripe_emulator.exchange import Exchange, api_key, named_account
 from deploy.stripe_emulator.expansion import shown_as
 from deploy.stripe_emulator.keys import Key, Keys, level_of
@@ -45,10 +45,16 @@ class Admission:
         """Let a call in, or refuse it as StripeError; what is found out is noted on the exchange."""
         request = exchange.request
         exchange.api_key = api_key(request.headers)
+        named = None
+        if not exchange.api_key:
+            form = _tree(exchange)
+            exchange.api_key, named = browser.text(form, browser.KEY), browser.text(form, browser.ACCOUNT)
         key = self.keys.checked(exchange.api_key)
         world = exchange.world = self.worlds[key.livemode]
         platform = world.platform
-        account = self._reachable(exchange, named_account(request.headers, platform.id) or platform.id)
+        account = self._reachable(
+            exchange, named or named_account(request.headers, platform.id) or platform.id
+        )
         exchange.account = account
         found = routes.find(request.method, request.path)
         if found is None:
@@ -58,6 +64,8 @@ class Admission:
             exchange.named = self._reachable(exchange, exchange.path["account"])
         admitted = Admitted(account, exchange.route, key, connected=account is not platform)
         exchange.tree = _tree(exchange)
+        if key.publishable:
+            browser.admit(exchange, exchange.route)
         self._check_rights(admitted, exchange, platform)
         self._count(admitted, platform, world)
         return admitted

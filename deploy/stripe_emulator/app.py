@@ -22,6 +22,7 @@ from deploy.stripe_emulator.model import Account, World
 
 DEFAULT_PLATFORM_ACCOUNT = "acct_1EmulatPlatform00"
 DEFAULT_API_KEY = "sk_test_emulator0000000000"
+DEFAULT_PUBLISHABLE_KEY = "pk_test_emulator0000000000"
 DEFAULT_API_VERSION = "2026-10-28.endive"
 TRANSPORT = "transport"
 """Where the server leaves a connection's transport in the scope's state, so that a fault can cut it."""
@@ -35,6 +36,7 @@ class Options:
     port: int = 0
     platform_account: str = DEFAULT_PLATFORM_ACCOUNT
     api_key: str = DEFAULT_API_KEY
+    publishable_key: str = DEFAULT_PUBLISHABLE_KEY
     api_version: str = DEFAULT_API_VERSION
     clock: Clock = field(default_factory=Clock)
     rate_limits: bool = False
@@ -48,7 +50,8 @@ class Emulator:
         worlds = {
             livemode: _world(options, destinations, faults, livemode=livemode) for livemode in (False, True)
         }
-        self.engine = Engine(worlds, keys=Keys({options.api_key: Key(options.api_key)}))
+        keys = {text: Key(text) for text in (options.api_key, options.publishable_key)}
+        self.engine = Engine(worlds, keys=Keys(keys))
         self.engine.limiter.on = options.rate_limits
         self._side = Starlette(routes=[Mount(PREFIX, control(self.engine))], lifespan=self._lifespan)
 

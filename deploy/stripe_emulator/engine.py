@@ -116,6 +116,7 @@ class Engine:
             parameters = refine(route.accepted, tree, route.name)
             if kinds is not None:
                 parameters[legacy.NAME] = kinds
+            parameters.update(exchange.aside)
             paths = parameters.pop("expand", ())
             if paths:
                 expansion.check(paths, route.template, method=route.method)

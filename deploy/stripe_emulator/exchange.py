@@ -24,7 +24,10 @@ class Request:
 
 @dataclass(slots=True)
 class Exchange:
-    """What is known of a request while it is answered; `world` is that of its key's mode."""
+    """What is known of a request while it is answered; `world` is that of its key's mode.
+
+    `aside` is what a browser sends where a server has no such parameter.
+    """
 
     request: Request
     world: World
@@ -35,6 +38,7 @@ class Exchange:
     route: Route | None = None
     path: dict[str, str] = field(default_factory=dict)
     tree: Tree = field(default_factory=dict)
+    aside: dict[str, str] = field(default_factory=dict)
     effects: list[str] = field(default_factory=list)
 
     @property

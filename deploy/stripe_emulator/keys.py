@@ -40,6 +40,11 @@ class Key:
     expired: bool = False
 
     @property
+    def publishable(self) -> bool:
+        """Whether a browser may have it."""
+        return self.text.startswith("pk_")
+
+    @property
     def livemode(self) -> bool:
         """Whether it is for live mode."""
         return "_live_" in self.text
@@ -71,9 +76,9 @@ class Keys:
         """Give a key that is in force; any other is StripeError 401, a publishable one 403."""
         if not text:
             raise denials.no_api_key()
-        if text.startswith("pk_"):
-            raise denials.publishable_key()
         key = self.by_text.get(text)
+        if key is None and text.startswith("pk_"):
+            raise denials.publishable_key()
         if key is None:
             raise denials.wrong_api_key(text)
         if key.expired:

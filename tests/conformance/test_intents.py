@@ -432,3 +432,34 @@ def test_issuer_renews_a_saved_card(shop: Shop) -> None:
     assert before[1]["card"]["fingerprint"] == card.card.fingerprint
     loose = methods.create({"type": "card", "card": {"token": "tok_visa"}}, shop.there).id
     assert shop.control(f"payment_methods/{loose}/renew", exp_month=3, exp_year=2040).status_code == 400
+
+
+def test_what_a_publishable_key_may_do(shop: Shop) -> None:
+    """A browser makes a method and confirms an intent whose secret it has; the rest is a server's."""
+    url = f"{shop.web.base_url}/v1"
+    said = {"key": "pk_test_emulator0000000000", "_stripe_account": shop.account}
+
+    def send(path: str, **form: str) -> httpx.Response:
+        return httpx.post(f"{url}/{path}", data={**said, **form}, trust_env=False)
+
+    made = send("payment_methods", type="card", **{"card[token]": "tok_visa"}).json()
+    intent = shop.pay(setup_future_usage="off_session")
+    secret = str(intent.client_secret)
+    confirm = f"payment_intents/{intent.id}/confirm"
+    no_secret = send(confirm, payment_method=made["id"])
+    assert no_secret.json()["error"]["param"] == "client_secret"
+    wrong = send(confirm, payment_method=made["id"], client_secret=f"{intent.id}_secret_x")
+    assert "does not match any associated PaymentIntent" in wrong.json()["error"]["message"]
+    assert shop.payment(intent.id).status == "requires_payment_method"
+    assert send(confirm, payment_method=made["id"], client_secret=secret).json()["status"] == "succeeded"
+    look = {**said, "client_secret": secret}
+    shown = httpx.get(f"{url}/payment_intents/{intent.id}", params=look, trust_env=False)
+    assert shown.json()["status"] == "succeeded"
+    for refused in (
+        send("customers"),
+        send("payment_methods", payment_method=made["id"]),
+        send(f"payment_intents/{intent.id}/cancel", client_secret=secret),
+    ):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "secret_key_required")
+    log = shop.web.get("/_emulator/log", params={"account": shop.account, "path": f"/v1/{confirm}"})
+    assert [call["parameters"] for call in log.json()["calls"]] == [{"payment_method": made["id"]}] * 3
