@@ -50,22 +50,29 @@ def stripe_event_headers(
         traceparent: of the trace that it came in, if there is one.
 
     """
-    headers = cloudevent_headers(
-        id=event.id,
-        type=f"com.stripe.{event.type}",
-        source=f"/stripe/{event.account or PLATFORM}",
-        subject=event.object_id,
-        time=event.created,
-        partition_key=stripe_event_key(event).decode(),
-        extensions={
-            "account": event.account,
-            "livemode": "true" if event.livemode else "false",
-            "payloadkind": event.payload_kind.value,
-            "apiversion": event.api_version,
-            "endpoint": endpoint,
-            "via": via.value,
-        },
-    )
+    # Written out, at half the time of `cloudevent_headers`: this runs for every webhook.
+    account, subject = event.account or PLATFORM, event.object_id
+    headers: Headers = [
+        _SPECVERSION,
+        ("ce_id", event.id.encode()),
+        ("ce_type", f"com.stripe.{event.type}".encode()),
+        ("ce_source", f"/stripe/{account}".encode()),
+    ]
+    if subject:
+        headers.append(("ce_subject", subject.encode()))
+    if event.created:
+        headers.append(("ce_time", rfc3339(event.created).encode()))
+    headers.append(("ce_partitionkey", stripe_event_key(event)))
+    if event.account:
+        headers.append(("ce_account", event.account.encode()))
+    headers.append(("ce_livemode", b"true" if event.livemode else b"false"))
+    headers.append(("ce_payloadkind", event.payload_kind.encode()))
+    if event.api_version:
+        headers.append(("ce_apiversion", event.api_version.encode()))
+    if endpoint:
+        headers.append(("ce_endpoint", endpoint.encode()))
+    headers.append(("ce_via", via.encode()))
+    headers.append(_CONTENT_TYPE)
     if traceparent is not None:
         headers.append(("traceparent", traceparent))
     return headers
@@ -93,7 +100,7 @@ def cloudevent_headers(
     if time:
         headers.append(("ce_time", rfc3339(time).encode()))
     headers.append(("ce_partitionkey", partition_key.encode()))
-    headers += [("ce_" + name, value.encode()) for name, value in extensions.items() if value]
+    headers += [(f"ce_{name}", value.encode()) for name, value in extensions.items() if value]
     headers.append(_CONTENT_TYPE)
     return headers
 

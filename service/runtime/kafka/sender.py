@@ -162,8 +162,8 @@ class Sender:
             errors = {}
         finally:
             del self._requests[leader]
+            self._muted.difference_update([batch.partition for batch in batches])
         for batch in batches:
-            self._muted.discard(batch.partition)
             if not batch.settled:
                 self._conclude(batch, errors.get(batch.partition, UnknownError()))
         self._wake()

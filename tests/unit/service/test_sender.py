@@ -80,7 +80,7 @@ def add(sender: Sender, value: bytes = b"v", *, partition: int = 0) -> asyncio.F
 KEYS = {partition_of(b"k%d" % number, PARTITIONS): b"k%d" % number for number in range(20)}
 
 
-def raising(error: Exception) -> Answer:
+def raising(error: BaseException) -> Answer:
     async def answer(_node: int, _values: dict[int, list[bytes]]) -> Codes:
         raise error
 
@@ -337,6 +337,14 @@ async def test_settling_waits_for_what_is_out() -> None:
     gate.opened.set()
     assert await settling
     assert heard.result() is SendResult.ACKED
+
+
+async def test_a_client_that_cancels_its_own_request_takes_only_that_one_with_it() -> None:
+    """As aiokafka's may; the records are given up at their deadline, the next ones go out."""
+    client = FakeClient(in_turn(raising(asyncio.CancelledError()), coding(OK)))
+    sender = sender_over(client, deadline_s=0.05)
+    assert await soon(add(sender)) is SendResult.TIMED_OUT
+    assert await soon(add(sender)) is SendResult.ACKED
 
 
 async def test_one_that_fails_when_it_is_told_keeps_nothing_from_the_others() -> None:
