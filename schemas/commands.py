@@ -275,10 +275,15 @@ def _text(raw: bytes) -> str | None:
         return None
 
 
+def result_id(name: CommandName) -> str:
+    """Give the `ce_id` of a command's result: the same on a repeat."""
+    return f"result-{name.digest}"
+
+
 def result_headers(name: CommandName, result_type: str, finished_at: datetime) -> Headers:
     """Give the headers of a command's result; `result_type` is `COMPLETED` or `REJECTED`."""
     return cloudevent_headers(
-        id=f"result-{name.digest}",
+        id=result_id(name),
         type=result_type,
         source=SOURCE,
         subject=name.key,

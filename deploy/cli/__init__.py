@@ -11,6 +11,7 @@ COMMANDS: Final[dict[str, str]] = {
     "work": "deploy.cli.work",
     "migrate": "deploy.cli.migrate",
     "topics": "deploy.cli.topics",
+    "commands": "deploy.cli.commands",
     "schemas": "deploy.cli.schemas",
     "local": "deploy.cli.local",
 }

@@ -195,13 +195,23 @@ class TopicsSettings(KafkaSettings):
         return value
 
 
+class CommandsSettings(KafkaSettings):
+    """What `offshoot commands` needs."""
+
+
 class MigrateSettings(CommonSettings):
     """What `offshoot migrate` needs."""
 
     database_url: DatabaseUrl
 
 
-_ALL: tuple[type[CommonSettings], ...] = (ServeSettings, WorkSettings, TopicsSettings, MigrateSettings)
+_ALL: tuple[type[CommonSettings], ...] = (
+    ServeSettings,
+    WorkSettings,
+    TopicsSettings,
+    CommandsSettings,
+    MigrateSettings,
+)
 _S = TypeVar("_S", bound=CommonSettings)
 
 

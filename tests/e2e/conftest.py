@@ -10,6 +10,7 @@ from deploy.local.deployment import Deployment
 from deploy.local.stack import Infrastructure
 from tests.support.platform import Platform
 from tests.support.records import Records
+from tests.support.results import Results
 
 PREFIX = "e2e."
 STRIPE_TIMEOUT_S = 5
@@ -48,6 +49,14 @@ async def records(deployment: Deployment, infrastructure: Infrastructure) -> Asy
     topic = f"{deployment.topic_prefix}offshoot.payment-methods"
     async with Records(infrastructure.kafka.bootstrap_servers, topic) as records:
         yield records
+
+
+@pytest.fixture
+async def results(deployment: Deployment, infrastructure: Infrastructure) -> AsyncIterator[Results]:
+    """What became of commands."""
+    topic = f"{deployment.topic_prefix}offshoot.command-results"
+    async with Results(infrastructure.kafka.bootstrap_servers, topic) as results:
+        yield results
 
 
 Intents = Callable[[str], Awaitable[list[str]]]
