@@ -11,7 +11,7 @@ from typing import Final
 from consumers.clone.actions import Announce, Braked, Confirm, ReadClone, Said, Wait, Write
 from consumers.clone.facts import MethodFacts, ShareFacts, Step, Superseded
 from consumers.clone.gates import account_closed, has_failed, is_attached, why_absent
-from consumers.clone.making import announce, is_unverified
+from consumers.clone.making import announce, announce_default, is_unverified
 from consumers.clone.policy import Leave, Policy
 from consumers.projection.seen import Kind
 from schemas.records import Reason, State
@@ -34,6 +34,8 @@ def say_absent(share: ShareFacts, method: MethodFacts, reason: Reason) -> Iterat
             yield from announce(method, State.BLOCKED, closed)
         elif is_unverified(method) and share.open_intent is None:
             yield ReadClone(method, clone.connected_payment_method_id or "", None)
+        elif clone.state is State.READY:
+            yield from announce_default(share, method, clone)
     else:
         yield from announce(method, State.ABSENT, reason)
 

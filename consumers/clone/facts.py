@@ -104,6 +104,10 @@ class CloneFacts:
     detached_by_others: bool = False
     mandate: bool = False
     """A mandate for it was seen on the account."""
+    shown_on_customer_id: str | None = None
+    """The connected customer that an event showed it on, or detached it from."""
+    default_refused: bool = False
+    """Stripe would not make it the connected default."""
     missing: bool = False
     """Stripe did not find something that it needs, once; what was named has been read since."""
 

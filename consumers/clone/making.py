@@ -88,6 +88,12 @@ def announce(method: MethodFacts, state: State, reason: Reason | None) -> Iterat
         yield Announce(method, state, reason)
 
 
+def announce_default(share: ShareFacts, method: MethodFacts, clone: CloneFacts) -> Iterator[Said]:
+    """Announce that the clone is the connected default now, or is it no more."""
+    if clone.announced_default != (clone.connected_payment_method_id == share.connected_default_id):
+        yield Announce(method, clone.state, clone.reason)
+
+
 def _is_absent(clone: CloneFacts | None) -> bool:
     return clone is not None and clone.state is State.ABSENT and clone.reason in _STAYS_ABSENT
 
@@ -148,8 +154,8 @@ def _keep_right(
         and lacks_billing_details(method, clone)
     ):
         yield Write(method, Step.UPDATE)
-    elif clone.announced_default != (clone.connected_payment_method_id == share.connected_default_id):
-        yield Announce(method, clone.state, clone.reason)
+    else:
+        yield from announce_default(share, method, clone)
 
 
 def _renew(method: MethodFacts, clone: CloneFacts, policy: Policy, now: datetime) -> Iterator[Said]:

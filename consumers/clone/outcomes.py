@@ -254,7 +254,7 @@ class Outcomes:
             case Step.UPDATE:
                 await recording.update_refused(method, intent.generation)
             case Step.SET_DEFAULT:
-                await recording.connected_default(None)
+                pass  # it is recorded that it was refused, and not asked for again
             case Step.DETACH if (
                 method.clone is None or method.clone.connected_payment_method_id != intent.object
             ):
@@ -293,12 +293,12 @@ class Outcomes:
         reply: Reply,
     ) -> None:
         """Record what the method on the account shows; `intent` is the write whose answer was lost."""
-        customer = reply.object.get("customer")
+        customer = reply.object.get("customer") or _shown_on(method, intent)
         async with self._tools.shares.fenced(self._lease) as recording:
             if intent is None:
                 await self._found(recording, share, method, reply)
                 return
-            if not self._was_done(method, intent, reply):
+            if not self._was_done(method, intent, reply, customer):
                 await recording.conclude_intent(Outcome.VOID, reply.request_id)
                 return
             await recording.conclude_intent(Outcome.SUCCEEDED, reply.request_id)
@@ -312,7 +312,7 @@ class Outcomes:
                         await recording.connected_customer(str(customer), connected_id)
                     await self._attached(recording, method, connected_id, _content(reply), reply.request_id)
 
-    def _was_done(self, method: MethodFacts, intent: Intent, reply: Reply) -> bool:
+    def _was_done(self, method: MethodFacts, intent: Intent, reply: Reply, customer: str | None) -> bool:
         match intent.step:
             case Step.DETACH:
                 return not reply.object.get("customer")
@@ -324,7 +324,7 @@ class Outcomes:
                     and not _differs(method, content)
                 )
             case _:
-                return bool(reply.object.get("customer"))
+                return bool(customer)
 
     async def _found(
         self, recording: Recording, share: ShareFacts, method: MethodFacts, reply: Reply
@@ -361,6 +361,13 @@ class Outcomes:
 
 def _declines(method: MethodFacts) -> int:
     return method.clone.declines if method.clone is not None else 0
+
+
+def _shown_on(method: MethodFacts, intent: Intent | None) -> str | None:
+    """Whose a clone was that is nobody's any more: the customer that we made is known by nothing else."""
+    if intent is None or intent.step is not Step.CREATE_CUSTOMER or method.clone is None:
+        return None
+    return method.clone.shown_on_customer_id
 
 
 def _content(reply: Reply) -> Content | None:

@@ -24,7 +24,6 @@ from consumers.clone.breaking import say_absent, unmake
 from consumers.clone.facts import Intent, MethodFacts, ShareFacts, Step
 from consumers.clone.gates import (
     account_closed,
-    has_failed,
     is_attached,
     is_exhausted,
     must_look_up,
@@ -126,9 +125,9 @@ def _follow_default(share: ShareFacts, policy: Policy) -> Iterator[Said]:
     if share.connected_customer_id is None or share.open_intent is not None or account_closed(share.account):
         return
     serving = {
-        method.clone.connected_payment_method_id: method
+        clone.connected_payment_method_id: method
         for method in share.methods
-        if method.clone is not None and method.clone.state is State.READY and not has_failed(method)
+        if (clone := method.clone) is not None and clone.state is State.READY
     }
     replaced = {each.id: each.platform_payment_method_id for each in share.superseded}
     wanted = replaced.get(have) if have is not None else None
@@ -137,5 +136,6 @@ def _follow_default(share: ShareFacts, policy: Policy) -> Iterator[Said]:
     ):
         wanted = share.customer.default_payment_method_id
     for clone_id, method in serving.items():
-        if method.id == wanted and clone_id != have and why_absent(share, method) is None:
+        refused = method.clone is not None and method.clone.default_refused
+        if method.id == wanted and clone_id != have and not refused and why_absent(share, method) is None:
             yield Write(method, Step.SET_DEFAULT)

@@ -106,7 +106,9 @@ class _Observer:
 
 
 def _thin(event: StripeEvent, name: str, observer: _Observer, as_of: datetime) -> Seen | None:
-    """A thin event tells only which object it is about, and by its type that something ended."""
+    """A thin event tells only which object it is about, and by its type that something ended or began."""
+    if observer is _ACCESS:
+        return _access(event, as_of) if event.account is not None else None
     if isinstance(observer.kind, Kind):
         target = event.account if observer.kind is Kind.ACCOUNT else event.object_id
         return Hint(observer.kind, target, as_of) if target else None
@@ -161,9 +163,8 @@ def _capability(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
     return objects.capability_seen(objects.decode(event.object, objects.Capability), as_of)
 
 
-def _access(event: StripeEvent, as_of: datetime, reading: Reading) -> Seen:
+def _access(event: StripeEvent, as_of: datetime, _: Reading | None = None) -> Seen:
     """The object of these two is an application: only the event's `account` says which account."""
-    del reading
     connected = not event.type.endswith(".deauthorized")
     return AccountSeen(event.account or "", as_of, capabilities={}, whole=False, connected=connected)
 

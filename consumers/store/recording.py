@@ -200,7 +200,7 @@ class Recording:
         )
 
     async def connected_default(self, default_id: str | None) -> None:
-        """Record the default that we gave it; None: what it is, we do not know."""
+        """Record the default that we gave it."""
         await self._of_share("record_default", default_id=default_id)
 
     async def connected_customer_gone(self, now: datetime) -> None:

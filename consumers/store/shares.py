@@ -271,6 +271,8 @@ def _clone(row: Any) -> CloneFacts:
         detached=row["clone_detached_at"] is not None,
         detached_by_others=row["detached_by_others"],
         mandate=row["mandate"],
+        shown_on_customer_id=row["shown_on_customer_id"],
+        default_refused=row["default_refused"],
         missing=row["missing_at"] is not None,
     )
 

@@ -153,7 +153,9 @@ WITH seen AS (
 ), compared AS (
     SELECT s.*,
         (a.as_of IS NULL OR s.as_of >= a.as_of) AS newer,
-        coalesce(s.as_of < date_trunc('second', a.read_at), false) AS before_reading,
+        -- A reading that was refused is no later word than the event that tells why.
+        coalesce(s.as_of < date_trunc('second', a.read_at), false)
+            AND NOT (s.connected IS false AND coalesce(a.refused_at, a.invalid_at, a.disconnected_at) IS NOT NULL) AS before_reading,
         coalesce(s.connected AND a.disconnected_at IS NOT NULL, false) AS regains,
         CASE
             WHEN a.known AND s.whole THEN a.capabilities <> s.capabilities

@@ -74,6 +74,12 @@ SELECT p.id, p.type, p.generation, p.opted_out, p.detached_at, p.content, p.bloc
     coalesce(m.mandate, false) AS mandate,
     s.granted_by_metadata OR s.granted_by_all
         OR (s.granted_by_command AND coalesce(p.id = ANY (s.command_methods), p.id <> ALL (s.command_excluded_methods))) AS wanted,
+    m.customer_id AS shown_on_customer_id,
+    EXISTS (
+        SELECT FROM offshoot.intent AS i
+        WHERE i.share_id = :share_id AND i.step = 'set_default' AND i.object = k.connected_payment_method_id
+            AND i.outcome = 'refused'
+    ) AS default_refused,
     r.id AS reusable_id, r.content AS reusable_content
 FROM offshoot.payment_method AS p
 JOIN offshoot.share AS s ON s.id = :share_id
@@ -168,7 +174,7 @@ SET connected_customer_id = :connected_customer_id, connected_default_id = coale
 WHERE id = :share_id;
 
 -- name: record_default(default_id, share_id)!
--- The connected customer's default, as we made it; null: we know of none.
+-- The connected customer's default, as we made it.
 UPDATE offshoot.share SET connected_default_id = :default_id, connected_as_of = date_trunc('second', now())
 WHERE id = :share_id;
 

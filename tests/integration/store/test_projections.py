@@ -515,6 +515,20 @@ async def test_only_account_invalid_says_anything_of_a_known_account(world: Worl
     assert (row["refused_at"], row["disconnected_at"], row["refresh_at"]) == (None, None, None)
 
 
+@pytest.mark.parametrize("known", [False, True])
+async def test_that_it_was_taken_away_is_heard_after_a_reading_was_refused(
+    world: World, *, known: bool
+) -> None:
+    """The reading came later and says no more: it is not read again, and is announced as what it is."""
+    await world.see(customer(1, "acct_1"), account(1, whole=known, transfers="active"))
+    await _reading_refused(world, 9)
+
+    await world.see(account(5, connected=False))
+
+    row = await world.row("account", "acct_1")
+    assert (row["revoked"], row["disconnected_at"] is not None) == (True, True)
+
+
 async def test_an_account_that_was_taken_away_is_not_read(world: World) -> None:
     """A deauthorised account gets no further call, whatever is in doubt about it."""
     await world.see(account(1, whole=True, card_payments="active"))

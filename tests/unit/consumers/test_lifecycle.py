@@ -257,6 +257,15 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
         POLICY,
         Rest(),
     ),
+    "a default that Stripe refuses is not asked for again": (
+        there(
+            card(clone(announced_default=False, default_refused=True)),
+            superseded=(OLD,),
+            connected_default_id="pm_OLD",
+        ),
+        POLICY,
+        Rest(),
+    ),
     "the platform's default is followed": (
         there(
             card(clone(announced_default=True)),
@@ -339,6 +348,11 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
         Write(m, Step.DETACH, "pm_C1"),
     ),
     "clones are to be kept": (there(card(clone(), detached=True, confirmed=True)), KEEPING, Rest()),
+    "one that is kept is the connected default no more": (
+        there(m := card(clone(announced_default=True), detached=True, confirmed=True)),
+        KEEPING,
+        Announce(m, State.READY, None),
+    ),
     "superseded ones go with the original": (
         there(
             m := card(

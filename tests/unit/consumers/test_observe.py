@@ -19,6 +19,7 @@ from consumers.projection.seen import (
     Kind,
     MandateSeen,
     PaymentMethodSeen,
+    Seen,
 )
 from schemas.stripe_event import RELEVANT_TYPES, StripeEvent, parse_event
 from tests.unit.consumers.sightings import START, at
@@ -233,7 +234,7 @@ def test_a_thin_event_of_an_account_has_the_object_read_there(kind: str, hinted:
     )
 
 
-def _thin_about(kind: str) -> tuple[str | None, str | None, Hint | ConnectedHint]:
+def _thin_about(kind: str) -> tuple[str | None, str | None, Seen]:
     for word in ("setup_intent", "payment_intent", "mandate"):
         if f"{word}." in kind:
             return "x_1", "acct_1", ConnectedHint(ConnectedKind(word), "x_1", "acct_1", START, None)
@@ -243,16 +244,22 @@ def _thin_about(kind: str) -> tuple[str | None, str | None, Hint | ConnectedHint
         return "cus_P", None, Hint(Kind.CUSTOMER, "cus_P", START)
     if "payment_method." in kind:
         return "pm_P", None, Hint(Kind.PAYMENT_METHOD, "pm_P", START)
+    if "application" in kind:
+        access = AccountSeen("acct_1", START, {}, whole=False, connected=kind.endswith(".authorized"))
+        return "ca_1", "acct_1", access
     related = {"v1.account.updated": "acct_1", "v1.capability.updated": "card_payments"}.get(kind, "ca_1")
     return related, "acct_1", Hint(Kind.ACCOUNT, "acct_1", START)
 
 
 @pytest.mark.parametrize("kind", sorted(kind for kind in RELEVANT_TYPES if kind.startswith(("v1.", "v2."))))
 def test_a_thin_event_hints(kind: str) -> None:
-    """Every relevant type is known, and to be about an account whatever object it names; whole seconds."""
-    related, context, hint = _thin_about(kind)
+    """Every relevant type is known, and to be about an account whatever object it names; whole seconds.
 
-    assert observe(thin(kind, related, context), at(9), READING) == hint
+    That access was given or taken away, its type alone tells.
+    """
+    related, context, seen = _thin_about(kind)
+
+    assert observe(thin(kind, related, context), at(9), READING) == seen
 
 
 @pytest.mark.parametrize(
@@ -262,6 +269,7 @@ def test_a_thin_event_hints(kind: str) -> None:
         ("v1.customer.updated", None, "acct_1"),
         ("v1.mandate.updated", "mandate_1", None),
         ("v1.account.updated", "acct_1", None),
+        ("v1.account.application.deauthorized", "ca_1", None),
         ("v2.core.account.updated", "cus_1", None),
         ("v2.core.account.updated", None, None),
     ],
