@@ -42,9 +42,9 @@ SHARES_AT_MOST = 400
 SETTLED = timedelta(seconds=5)
 """Doubts are read after 2 s: `settle` lets them pass."""
 
-_NEXT = """
+NEXT_DUE = """
 SELECT min(at) FROM (
-    SELECT min(greatest(due_at, coalesce(lease_end, due_at))) AS at FROM offshoot.share
+    SELECT min(greatest(due_at, lease_end)) AS at FROM offshoot.share WHERE due_at IS NOT NULL
     UNION ALL SELECT min(refresh_at) FROM offshoot.account WHERE NOT revoked
     UNION ALL SELECT min(refresh_at) FROM offshoot.customer
     UNION ALL SELECT min(refresh_at) FROM offshoot.payment_method
@@ -206,7 +206,7 @@ class Playground:
 
     async def _skip(self, within: timedelta) -> bool:
         """Let the time pass until the next thing is due, if it is soon."""
-        due: datetime | None = await self.world.sql.fetchval(_NEXT)
+        due: datetime | None = await self.world.sql.fetchval(NEXT_DUE)
         if due is None or due > self.now() + within:
             return False
         await self.clock.advance(max(due - self.now(), timedelta(seconds=1)))
