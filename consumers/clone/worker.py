@@ -48,6 +48,7 @@ from service.runtime.logging import get_logger
 FIRST_DELAY_S: Final = 1.0
 LONGEST_DELAY_S: Final = 900.0
 FORBIDDEN_DELAY_S: Final = 30.0
+OBSERVE_AGAIN: Final = timedelta(hours=1)
 
 
 class Ending(StrEnum):
@@ -91,8 +92,8 @@ class ShareWorker:
                 return await self._release()
             if isinstance(action, Rest):
                 return await self._rest(share, action)
-            if self._tools.observe:
-                return await self._rest(share, Rest(), would=type(action).__name__)
+            if self._tools.observe and not isinstance(action, LookUpAccount):
+                return await self._only_observe(share, action)
             if isinstance(action, LookUpAccount | Confirm):
                 await self._have_read(share, action)
                 return await self._rest(share, Rest())
@@ -102,6 +103,12 @@ class ShareWorker:
                 return await self._release()
             except Later as later:
                 return await self._postpone(share, later)
+
+    async def _only_observe(self, share: ShareFacts, action: Deed | Confirm) -> Ending:
+        """Count what would be done, and look again in an hour: by then it may be wanted in earnest."""
+        would = action.step if isinstance(action, Write) else type(action).__name__.lower()
+        self._tools.calls.metrics.actions_observed.labels(would).inc()
+        return await self._rest(share, Rest(self._tools.now() + OBSERVE_AGAIN), would=would)
 
     async def _have_read(self, share: ShareFacts, action: LookUpAccount | Confirm) -> None:
         """Have an object read: it makes the share due again."""

@@ -159,6 +159,12 @@ class Metrics:
             ("call",),
             registry=self.registry,
         )
+        self.actions_observed = Counter(
+            "offshoot_actions_observed",
+            "What would have been done at each look at a share, while nothing is written to Stripe.",
+            ("action",),
+            registry=self.registry,
+        )
         self.stray_clones = Counter(
             "offshoot_stray_clones",
             "Clone calls given up without an answer: each may have left a clone that is attached to nobody.",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from deploy.local.stack import Infrastructure
-from tests.bench import clones, receiver, relay
+from tests.bench import backlog, clones, fanout, receiver, relay
 from tests.bench.page import write_section
 from tests.bench.table import Table
 
@@ -23,6 +23,8 @@ BENCHES: Final[dict[str, Measure]] = {
     "receiver": receiver.measure,
     "clones": clones.measure,
     "relay": relay.measure,
+    "backlog": backlog.measure,
+    "fanout": fanout.measure,
 }
 """Every bench, in the order of the page."""
 

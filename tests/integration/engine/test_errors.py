@@ -1,5 +1,6 @@
 """What Stripe refuses, for a while or for good, and what is said of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -146,3 +147,22 @@ async def test_an_account_that_a_call_finds_invalid_is_read_before_anything_is_s
         await play.settle(within=timedelta(seconds=30))
 
         assert await _said(play, account, first) == await _said(play, account, second) == said
+
+
+async def test_who_only_observes_counts_and_announces_nothing(world: World, pool: Database) -> None:
+    """An account is read to see what could be done; once it is in earnest, all goes on by itself."""
+    async with playground(world, pool) as play:
+        play.tools = replace(play.tools, observe=True)
+        account, _, card = await _shared(play)
+        await play.settle()
+
+        assert await play.writes(account) == []
+        assert await play.records() == {}
+        observed = play.metrics.registry.get_sample_value(
+            "offshoot_actions_observed_total", {"action": "clone"}
+        )
+        assert (observed or 0) >= 1
+
+        play.tools = replace(play.tools, observe=False)
+        await play.settle(within=2 * HOUR)
+        assert await _said(play, account, card) == (State.READY, None)
