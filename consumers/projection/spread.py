@@ -6,7 +6,10 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 MOST_AT_ONCE: Final = 1_000
-"""Shares of one customer or account that are marked with what changed; the size of a chunk, too."""
+"""Shares of one customer or account that are marked with what changed; more are, in chunks."""
+
+CHUNK: Final = 500
+"""Shares that one transaction of a fan-out touches: some 20 ms, so that nobody waits for its locks."""
 
 MOST_IN_ALL: Final = 5_000
 """Shares that one transaction marks, so that none grows long."""

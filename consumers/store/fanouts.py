@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from consumers.projection.spread import MOST_AT_ONCE, Fanout, Priority, priority_of
+from consumers.projection.spread import CHUNK, Fanout, Priority, priority_of
 from consumers.store.database import Connection, Database, load_queries
 from consumers.store.direct import DirectRecords
 from consumers.store.marking import Marking
@@ -12,7 +12,7 @@ class FanoutStore:
     """Expands what ingest left to chunks. Any number of processes may: each takes another one."""
 
     def __init__(
-        self, database: Database, direct: DirectRecords | None = None, *, chunk: int = MOST_AT_ONCE
+        self, database: Database, direct: DirectRecords | None = None, *, chunk: int = CHUNK
     ) -> None:
         """Args: the database, what announces direct methods, and how many rows one transaction may touch."""
         self._database = database

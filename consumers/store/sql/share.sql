@@ -2,7 +2,7 @@
 -- Claims follow each other, so that each sees what the one before took of an account. Held to the transaction's end.
 SELECT pg_advisory_xact_lock(hashtextextended('offshoot.claim', 0));
 
--- name: claim_due_shares(limit, most_bulk, oldest, per_account, lease)
+-- name: claim_due_shares(per_account, limit, most_bulk, oldest, lease)
 -- Lease up to :limit due shares to this worker: :oldest to the longest due, then urgent, then bulk. A share that another
 -- worker holds is passed over, unless its lease has run out; so are accounts with :per_account in work, and those that
 -- Stripe wants slower.
@@ -14,32 +14,25 @@ WITH held AS MATERIALIZED (
 ), closed AS MATERIALIZED (
     SELECT account_id FROM held WHERE in_flight >= :per_account::int
     UNION SELECT id FROM offshoot.account WHERE paused_until > now()
-), longest AS (
-    SELECT id, account_id, priority, due_at, 0 AS rank FROM offshoot.share
-    WHERE due_at <= now() AND (NOT leased OR lease_end <= now()) AND account_id NOT IN (SELECT account_id FROM closed)
-    ORDER BY due_at LIMIT :oldest FOR NO KEY UPDATE SKIP LOCKED
 ), urgent AS (
-    SELECT id, account_id, priority, due_at, 1 AS rank FROM offshoot.share
+    SELECT id, account_id, priority, due_at FROM offshoot.share
     WHERE priority = 0 AND due_at <= now() AND (NOT leased OR lease_end <= now())
         AND account_id NOT IN (SELECT account_id FROM closed)
     ORDER BY due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 ), bulk AS (
-    SELECT id, account_id, priority, due_at, 2 AS rank FROM offshoot.share
+    SELECT id, account_id, priority, due_at FROM offshoot.share
     WHERE priority = 1 AND due_at <= now() AND (NOT leased OR lease_end <= now())
         AND account_id NOT IN (SELECT account_id FROM closed)
     ORDER BY due_at LIMIT :most_bulk FOR NO KEY UPDATE SKIP LOCKED
-), found AS (
-    SELECT DISTINCT ON (id) * FROM (
-        SELECT * FROM longest UNION ALL SELECT * FROM urgent UNION ALL SELECT * FROM bulk
-    ) AS each ORDER BY id, rank
+), ranked AS (
+    SELECT *, CASE WHEN row_number() OVER (ORDER BY due_at, id) <= :oldest THEN -1 ELSE priority END AS rank
+    FROM (SELECT * FROM urgent UNION ALL SELECT * FROM bulk) AS each
 ), counted AS (
-    SELECT f.id, f.priority, f.rank, f.due_at,
-        coalesce(h.in_flight, 0) + row_number() OVER (PARTITION BY f.account_id ORDER BY f.rank, f.due_at, f.id) AS of_account,
-        row_number() OVER (PARTITION BY f.priority ORDER BY f.rank, f.due_at, f.id) AS of_priority
-    FROM found AS f LEFT JOIN held AS h USING (account_id)
+    SELECT r.*, coalesce(h.in_flight, 0)
+        + row_number() OVER (PARTITION BY r.account_id ORDER BY r.rank, r.due_at, r.id) AS of_account
+    FROM ranked AS r LEFT JOIN held AS h USING (account_id)
 ), chosen AS (
-    SELECT id FROM counted WHERE of_account <= :per_account::int AND (priority = 0 OR of_priority <= :most_bulk)
-    ORDER BY rank, due_at, id LIMIT :limit
+    SELECT id FROM counted WHERE of_account <= :per_account::int ORDER BY rank, due_at, id LIMIT :limit
 )
 UPDATE offshoot.share AS s
 SET lease_token = s.lease_token + 1, lease_end = now() + :lease::interval
@@ -381,10 +374,13 @@ UPDATE offshoot.share SET lease_end = NULL WHERE id = :share_id AND lease_token 
 -- name: next_due()$
 -- Seconds until the next share can be claimed: 0 where one that nobody holds is due; null when none waits.
 SELECT extract(epoch FROM min(at) - now())::float8 FROM (
-    (SELECT now() AS at FROM offshoot.share WHERE due_at <= now() AND NOT leased ORDER BY due_at LIMIT 1)
-    UNION ALL (SELECT due_at FROM offshoot.share WHERE due_at > now() ORDER BY due_at LIMIT 1)
+    SELECT waiting.at FROM (VALUES (0::smallint), (1::smallint)) AS p (priority)
+    CROSS JOIN LATERAL (
+        SELECT greatest(due_at, now()) AS at FROM offshoot.share
+        WHERE priority = p.priority AND due_at IS NOT NULL AND NOT leased ORDER BY due_at LIMIT 1
+    ) AS waiting
     UNION ALL SELECT min(greatest(due_at, lease_end)) FROM offshoot.share WHERE leased AND due_at IS NOT NULL
-) AS waiting;
+) AS each;
 
 -- name: installation()$
 -- The id that every idempotency key names.
