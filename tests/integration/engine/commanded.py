@@ -29,13 +29,15 @@ COMMANDS_AT_MOST = 100
 
 
 @asynccontextmanager
-async def commanded(world: World, pool: Database, **choices: Any) -> AsyncIterator["Commanded"]:
-    """Make one; `choices` as a playground's."""
+async def commanded(
+    world: World, pool: Database, *, kind: "type[Commanded] | None" = None, **choices: Any
+) -> AsyncIterator["Commanded"]:
+    """Make one, of a kind; `choices` as a playground's."""
     clock = VirtualClock(world.sql)
     await clock.reset()
     emulator = build(Options(clock=Clock(clock.seconds)))
     async with Platform("http://127.0.0.1", Here(emulator)) as platform:
-        play = Commanded(world, pool, platform, emulator=emulator, clock=clock, choices=choices)
+        play = (kind or Commanded)(world, pool, platform, emulator=emulator, clock=clock, choices=choices)
         await play.prepare()
         yield play
 
