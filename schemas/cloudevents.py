@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from schemas.stripe_event import StripeEvent
+from schemas.stripe_event import EventFacts
 
 Headers = list[tuple[str, bytes]]
 """Kafka headers in the order in which they are written."""
@@ -33,13 +33,13 @@ class Via(StrEnum):
     RECOVERY = "recovery"
 
 
-def stripe_event_key(event: StripeEvent) -> bytes:
+def stripe_event_key(event: EventFacts) -> bytes:
     """Give the key of an event's record, so that all events of one object share a partition."""
     return f"{event.account or PLATFORM}:{event.object_id or event.id}".encode()
 
 
 def stripe_event_headers(
-    event: StripeEvent, *, endpoint: str | None, via: Via, traceparent: bytes | None = None
+    event: EventFacts, *, endpoint: str | None, via: Via, traceparent: bytes | None = None
 ) -> Headers:
     """Give the headers of a record on `stripe.events`.
 

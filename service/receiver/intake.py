@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from prometheus_client import Counter
 
-from schemas.stripe_event import StripeEvent
+from schemas.stripe_event import EventFacts
 from service.receiver import webhook
 from service.receiver.publisher import Publisher
 from service.receiver.room import Room
@@ -97,7 +97,7 @@ class Intake:
             facts["object_id"] = event.object_id
         self._log.info("webhook.answered", **facts)
 
-    def _counter(self, outcome: str, endpoint: str | None, event: StripeEvent | None) -> Counter:
+    def _counter(self, outcome: str, endpoint: str | None, event: EventFacts | None) -> Counter:
         labels = (outcome, endpoint or "none", type_label(event.type) if event is not None else "none")
         counter = self._counters.get(labels)
         if counter is None:
@@ -116,7 +116,7 @@ class Delivery:
         self.answered = False
         self.began = time.perf_counter()
         self.endpoint: str | None = None
-        self.event: StripeEvent | None = None
+        self.event: EventFacts | None = None
         self.size = 0
         intake.room.count(1, 0)
         intake.inside.add(self)

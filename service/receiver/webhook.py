@@ -8,7 +8,7 @@ from typing import assert_never
 import msgspec
 
 from schemas.cloudevents import Headers, Via, stripe_event_headers, stripe_event_key
-from schemas.stripe_event import NotAStripeEventError, StripeEvent, parse_event
+from schemas.stripe_event import EventFacts, NotAStripeEventError, parse_facts
 from service.receiver.signature import SignatureVerifier
 from service.receiver.trace import traceparent_of
 from service.runtime.kafka.producer import SendResult
@@ -56,7 +56,7 @@ def method_not_allowed(allow: str) -> Answer:
 class Record(msgspec.Struct, frozen=True):
     """What a verified webhook becomes on `stripe.events`."""
 
-    event: StripeEvent
+    event: EventFacts
     endpoint: str
     key: bytes
     value: bytes
@@ -67,7 +67,7 @@ class Refused(msgspec.Struct, frozen=True):
     """A webhook that is answered and not published, and as much as is known of it."""
 
     answer: Answer
-    event: StripeEvent | None = None
+    event: EventFacts | None = None
     endpoint: str | None = None
 
 
@@ -100,7 +100,7 @@ class Receiver:
             self.on_older_secret(match.endpoint)
         endpoint = match.endpoint
         try:
-            event = parse_event(body, self.platform_account)
+            event = parse_facts(body, self.platform_account)
         except NotAStripeEventError:
             return Refused(BAD_PAYLOAD, endpoint=endpoint)
         if event.livemode != self.livemode:

@@ -12,11 +12,13 @@ class Table:
     method: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    remarks: str = ""
+    """What a reader should know of the figures, or of what stands in the way of better ones."""
 
     def __str__(self) -> str:
         lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
         cells = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"## {self.title}\n\n{self.method}\n\n{cells}"
+        return "\n\n".join(part for part in (f"## {self.title}", self.method, cells, self.remarks) if part)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

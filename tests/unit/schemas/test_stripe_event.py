@@ -1,6 +1,7 @@
 """Reading a Stripe event: what is needed must be there, what only describes may be anything."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 
 from schemas.stripe_event import (
     RELEVANT_TYPES,
+    EventFacts,
     NotAStripeEventError,
     PayloadKind,
     StripeEvent,
     _unusual,
     base_type,
     parse_event,
+    parse_facts,
 )
 
 SNAPSHOT: dict[str, Any] = {
@@ -41,6 +44,7 @@ THIN: dict[str, Any] = {
     "reason": {"type": "request", "request": {"id": "req_2", "idempotency_key": "key-2"}},
 }
 HUGE = b"9" * 5000
+FACTS = set(EventFacts.__struct_fields__)
 HOSTILE_VALUES: list[Any] = [
     None,
     True,
@@ -147,6 +151,7 @@ def test_livemode_is_a_boolean(value: Any) -> None:
         parse_event(body(SNAPSHOT, livemode=value))
 
 
+@pytest.mark.parametrize("parse", [parse_event, parse_facts])
 @pytest.mark.parametrize(
     "text",
     [
@@ -169,9 +174,9 @@ def test_livemode_is_a_boolean(value: Any) -> None:
     ],
     ids=lambda text: ascii(text[:12] + b"..." + text[-12:]),
 )
-def test_what_is_not_utf8_json_is_no_event(text: bytes) -> None:
+def test_what_is_not_utf8_json_is_no_event(text: bytes, parse: Callable[[bytes], object]) -> None:
     with pytest.raises(NotAStripeEventError):
-        parse_event(text)
+        parse(text)
 
 
 def test_the_refusal_quotes_nothing() -> None:
@@ -306,3 +311,17 @@ def test_the_usual_way_says_what_the_careful_one_says(changes: dict[str, Any]) -
     except NotAStripeEventError as error:
         actual = str(error)
     assert actual == expected
+    try:
+        facts: EventFacts | str = parse_facts(text, "acct_P")
+    except NotAStripeEventError as error:
+        facts = str(error)
+    assert _facts(facts) == _facts(expected)
+
+
+def _facts(event: EventFacts | str) -> dict[str, Any] | str:
+    return event if isinstance(event, str) else {name: getattr(event, name) for name in FACTS}
+
+
+def test_only_the_object_is_left_out_of_the_facts() -> None:
+    assert _facts(parse_facts(body(SNAPSHOT), "acct_P")) == _facts(parse_event(body(SNAPSHOT), "acct_P"))
+    assert set(StripeEvent.__struct_fields__) - FACTS == {"idempotency_key", "object", "previous_attributes"}
