@@ -37,8 +37,14 @@ class UnavailableError(Exception):
 class Browser:
     """One window."""
 
-    def __init__(self, session: httpx.Client) -> None:
-        self._session = session
+    def __init__(self, driver: httpx.Client, session: str) -> None:
+        self._driver = driver
+        self._session = f"/session/{session}"
+
+    def close(self) -> None:
+        """End the browser."""
+        answer = self._driver.delete(self._session)
+        assert answer.is_success, answer.text
 
     def open(self, url: str) -> None:
         """Open a page, and wait until it has loaded."""
@@ -72,7 +78,8 @@ class Browser:
         return str(found[_ELEMENT])
 
     def _ask(self, method: str, path: str, **said: Any) -> Any:
-        answer = self._session.request(method, path, json=said if method == "POST" else None)
+        url = f"{self._session}/{path}"
+        answer = self._driver.request(method, url, json=said if method == "POST" else None)
         value = answer.json()["value"]
         assert answer.is_success, value["message"]
         return value
@@ -103,11 +110,10 @@ def browser(profile: Path) -> Iterator[Browser]:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
                 started = client.post("/session", json={"capabilities": wanted})
                 assert started.is_success, started.text
-                session = f"/session/{started.json()['value']['sessionId']}"
-                client.base_url = client.base_url.join(session)
+                window = Browser(client, started.json()["value"]["sessionId"])
                 try:
-                    yield Browser(client)
+                    yield window
                 finally:
-                    client.delete("")
+                    window.close()
         finally:
             process.terminate()
