@@ -22,7 +22,7 @@ from deploy.stripe_emulator.keys import Keys
 from deploy.stripe_emulator.limits import Limiter
 from deploy.stripe_emulator.model import Account, Call, World
 from deploy.stripe_emulator.parameters import refine
-from deploy.stripe_emulator.resources import payment_intents
+from deploy.stripe_emulator.resources import paying
 
 
 class Engine:
@@ -76,11 +76,11 @@ class Engine:
         now_s = self.clock.now_s()
         due = []
         for world in self.worlds.values():
-            payment_intents.settle_due(world, now_s)
+            paying.settle_due(world, now_s)
             self.deliveries.send(world.take_undelivered())
             for event, destination in world.take_addressed():
                 self.deliveries.send_to(event, destination)
-            due.append(payment_intents.next_settlement_s(world))
+            due.append(paying.next_settlement_s(world))
         due_s = min((each for each in due if each is not None), default=None)
         if due_s is not None and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(due_s - now_s, self._time_is_up)

@@ -158,7 +158,7 @@ def charge(
         "fraud_details": {},
         "livemode": False,
         "metadata": dict(intent["metadata"]),
-        "on_behalf_of": None,
+        "on_behalf_of": intent["on_behalf_of"],
         "outcome": _outcome(failure),
         "paid": status == "succeeded",
         "payment_intent": intent["id"],

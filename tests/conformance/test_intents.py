@@ -323,6 +323,27 @@ def test_setup_saves_without_a_payment(shop: Shop) -> None:
     assert shop.events() == ["setup_intent.created", "payment_method.attached", "setup_intent.succeeded"]
 
 
+def test_what_is_said_of_an_intent_is_shown(shop: Shop) -> None:
+    """Options of its types, at its creation and its confirmation, and the account it is for."""
+    three_d_secure: Any = {"card": {"request_three_d_secure": "any"}}
+    made = shop.client.v1.setup_intents.create(
+        {"payment_method_options": three_d_secure, "on_behalf_of": shop.account}
+    )
+    confirm: Any = {
+        "payment_method": "pm_card_visa",
+        "payment_method_options": {"us_bank_account": {"verification_method": "microdeposits"}},
+    }
+    shown = shop.client.v1.setup_intents.confirm(made.id, confirm)
+    assert shown.payment_method_options is not None
+    assert shown.payment_method_options.card is not None
+    assert shown.payment_method_options.us_bank_account is not None
+    assert (shown.status, shown.on_behalf_of) == ("succeeded", shop.account)
+    assert shown.payment_method_options.card.request_three_d_secure == "any"
+    assert shown.payment_method_options.us_bank_account.verification_method == "microdeposits"
+    with pytest.raises(stripe.InvalidRequestError, match="No such account"):
+        shop.client.v1.setup_intents.create({"on_behalf_of": "acct_1"})
+
+
 def test_setup_of_a_bad_card(shop: Shop) -> None:
     with pytest.raises(stripe.CardError) as raised:
         shop.save("pm_card_chargeDeclined")

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, Response
 from deploy.stripe_emulator.control.request import Routes, account_of, body_of, world_of
 from deploy.stripe_emulator.engine import Engine
 from deploy.stripe_emulator.model import Call
-from deploy.stripe_emulator.resources import payment_intents, updater, verification
+from deploy.stripe_emulator.resources import paying, updater, verification
 
 
 def routes(engine: Engine) -> Routes:
@@ -47,7 +47,7 @@ class _Payments:
         call = self._on_account(request)
         waiting = [each for each in call.account.payment_intents.values() if each.settles_s is not None]
         for intent in waiting:
-            payment_intents.settle(self._on_account(request), intent)
+            paying.settle(self._on_account(request), intent)
         self._engine.pass_time()
         return JSONResponse({"settled": [intent.id for intent in waiting]})
 

@@ -13,7 +13,7 @@ from deploy.stripe_emulator import errors, metadata, payment_errors, payment_sha
 from deploy.stripe_emulator.behaviour import Decline
 from deploy.stripe_emulator.errors import StripeError
 from deploy.stripe_emulator.model import Call, Intent, PaymentMethod
-from deploy.stripe_emulator.resources import attachment, payment_methods
+from deploy.stripe_emulator.resources import attachment, method_types, payment_methods
 from deploy.stripe_emulator.shapes import JsonObject
 
 DATA = "payment_method_data"
@@ -23,16 +23,16 @@ DATA_READS = (
     *(f"{DATA}[{name}]" for name in payment_methods.BARE_TYPES),
     *(f"{DATA}[us_bank_account][{name}]" for name in BANK_ACCOUNT),
 )
-CONFIRM_READS = ("payment_method", *DATA_READS, "mandate_data", "return_url", "use_stripe_sdk")
+CONFIRM_READS = (
+    *("payment_method", *DATA_READS, *method_types.OPTION_READS),
+    *("mandate_data", "return_url", "use_stripe_sdk"),
+)
 UPDATE_READS = (
     *("customer", "description", "metadata", "payment_method", *DATA_READS),
-    *("allowed_payment_method_types", "excluded_payment_method_types"),
-    "payment_method_options[us_bank_account][verification_method]",
+    *(method_types.ALLOWED, method_types.EXCLUDED),
+    *method_types.OPTION_READS,
 )
-CREATE_READS = (*UPDATE_READS, *CONFIRM_READS, "confirm", "automatic_payment_methods")
-LEGACY_TYPES = "payment_method_types"
-"""What versions before 2026-09-30.endive take; `legacy.py` lets it in."""
-
+CREATE_READS = (*UPDATE_READS, *CONFIRM_READS, "confirm", method_types.AUTOMATIC, "on_behalf_of")
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = (
     *("requires_payment_method", "requires_capture", "requires_reauthorization"),
@@ -51,6 +51,7 @@ class Noun:
     event: str
     failed: str
     error: str
+    cards_have_installments: bool = False
 
     def emit(self, call: Call, what: str, intent: Intent) -> None:
         """Record an event about an intent, and the effect of the same name."""
@@ -77,10 +78,12 @@ def describe(call: Call, noun: Noun, intent: Intent, offered: Sequence[str]) -> 
     said, body = call.parameters, copy.deepcopy(intent.body)
     if "customer" in said:
         body["customer"] = attachment.customer(call, said["customer"], "customer", in_path=False).body["id"]
+    if "on_behalf_of" in said:
+        body["on_behalf_of"] = _account(call, said["on_behalf_of"])
     if "description" in said:
         body["description"] = said["description"] or None
     body["metadata"] = metadata.merge(body["metadata"], said.get("metadata", {}))
-    _choose_types(noun, body, said, offered)
+    method_types.choose(body, said, offered, installments=noun.cards_have_installments)
     method = _chosen(call, said)
     if method is None and "customer" in said and body["payment_method"]:
         method = call.account.payment_methods[body["payment_method"]]
@@ -108,9 +111,10 @@ def method_to_confirm(call: Call, noun: Noun, intent: Intent, *, made: bool) -> 
     return method
 
 
-def begin(call: Call, intent: Intent, method: PaymentMethod) -> None:
+def begin(call: Call, noun: Noun, intent: Intent, method: PaymentMethod) -> None:
     """Begin to confirm an intent with a payment method that was found to be good for it."""
     said = call.parameters
+    method_types.choose_options(intent.body, said, installments=noun.cards_have_installments)
     intent.body.update(payment_method=method.id, status="requires_confirmation", next_action=None)
     intent.off_session = said.get("off_session", False) is not False
     intent.refuses_action = said.get("error_on_requires_action", False)
@@ -172,6 +176,14 @@ def only_when_confirming(call: Call, names: Sequence[str]) -> None:
                 )
 
 
+def _account(call: Call, account_id: str) -> str:
+    """Find the account that a platform's payment is for ([doc] connect/destination-charges#on-behalf-of)."""
+    account = call.world.account(account_id)
+    if account is None:
+        raise errors.missing_object("account", account_id, "on_behalf_of", in_path=False)
+    return account.id
+
+
 def _chosen(call: Call, said: dict[str, Any]) -> PaymentMethod | None:
     if DATA in said and "payment_method" in said:
         raise errors.invalid_value(
@@ -194,35 +206,3 @@ def _check(noun: Noun, body: JsonObject, method: PaymentMethod) -> None:
     kinds = body["payment_method_types"]
     if method.body["type"] not in kinds:
         raise payment_errors.incompatible_payment_method(noun.text, noun.event, method.body["type"], kinds)
-
-
-def _choose_types(noun: Noun, body: JsonObject, said: dict[str, Any], offered: Sequence[str]) -> None:
-    """Work out `payment_method_types` ([doc] changelog, 2026-07-29.dahlia and 2026-09-30.endive)."""
-    allowed, excluded = "allowed_payment_method_types", "excluded_payment_method_types"
-    given = [name for name in (allowed, excluded, "automatic_payment_methods", LEGACY_TYPES) if name in said]
-    if allowed in given and len(given) > 1:
-        raise errors.invalid_value(
-            allowed, f"You may only specify one of these parameters: {', '.join(given)}."
-        )
-    automatic: JsonObject | None = said.get("automatic_payment_methods", body["automatic_payment_methods"])
-    if LEGACY_TYPES in said:
-        body[LEGACY_TYPES], automatic = said[LEGACY_TYPES], None
-    elif given or not body[LEGACY_TYPES]:
-        for name in (allowed, excluded):
-            if name in said:
-                body[name] = said[name] or None
-        if automatic is None and body[allowed] is None:
-            automatic = {"enabled": True}
-        kinds = offered if body[allowed] else offered if automatic and automatic["enabled"] else ("card",)
-        body[LEGACY_TYPES] = [
-            kind for kind in kinds if kind in (body[allowed] or kinds) and kind not in (body[excluded] or ())
-        ]
-    on = automatic if automatic and automatic["enabled"] else None
-    body["automatic_payment_methods"] = {"allow_redirects": "always", **on} if on else None
-    options = payment_shapes.payment_method_options(
-        body[LEGACY_TYPES], installments=noun.event == "payment_intent"
-    )
-    for chosen in (body["payment_method_options"], said.get("payment_method_options") or {}):
-        for kind in chosen.keys() & options.keys():
-            options[kind].update(chosen[kind])
-    body["payment_method_options"] = options

@@ -8,15 +8,11 @@ import re
 from collections.abc import Mapping
 
 from deploy.stripe_emulator import errors, ids, pages, payment_errors, payment_shapes
-from deploy.stripe_emulator.banks import DEBITS
-from deploy.stripe_emulator.behaviour import AUTHENTICATION_REQUIRED, Decline
-from deploy.stripe_emulator.errors import StripeError
-from deploy.stripe_emulator.model import Call, Intent, PaymentMethod, World
-from deploy.stripe_emulator.resources import charges, intents, mandates
-from deploy.stripe_emulator.resources.intents import Noun
+from deploy.stripe_emulator.model import Call, Intent, PaymentMethod
+from deploy.stripe_emulator.resources import charges, intents, mandates, paying
+from deploy.stripe_emulator.resources.paying import NOUN
 from deploy.stripe_emulator.shapes import JsonObject
 
-NOUN = Noun("PaymentIntent", "payment_intent", "payment_intent", "payment_failed", "last_payment_error")
 CONFIRMATION = ("off_session", "error_on_requires_action", "mandate", "mandate_data", "return_url")
 TEXTS = ("receipt_email", "statement_descriptor", "statement_descriptor_suffix", "transfer_group")
 UPDATE_READS = (
@@ -31,8 +27,6 @@ CONFIRM_READS = (
 )
 CREATE_READS = (*intents.CREATE_READS, *UPDATE_READS, *CONFIRM_READS, "confirmation_method")
 UPDATABLE = intents.CONFIRMABLE
-SETTLES_AFTER_S = 5.0
-"""How long a debit is `processing`; at Stripe up to four business days, in a sandbox moments."""
 
 MINIMUMS: Mapping[str, tuple[int, str]] = {
     "aud": (50, "$0.50"),
@@ -74,8 +68,8 @@ def create(call: Call) -> JsonObject:
     call.account.payment_intents[intent.id] = intent
     NOUN.emit(call, "created", intent)
     if method is not None:
-        intents.begin(call, intent, method)
-        proceed(call, intent)
+        intents.begin(call, NOUN, intent, method)
+        paying.proceed(call, intent)
     return intent.body
 
 
@@ -100,8 +94,8 @@ def confirm(call: Call) -> JsonObject:
     intent = _named(call)
     method = _ready(call, intent, made=False)
     intent.body = _with_payment(call, intent)
-    intents.begin(call, intent, method)
-    proceed(call, intent)
+    intents.begin(call, NOUN, intent, method)
+    paying.proceed(call, intent)
     return intent.body
 
 
@@ -115,7 +109,7 @@ def capture(call: Call) -> JsonObject:
     if not 1 <= amount <= held:
         raise payment_errors.captures_too_much(held)
     charges.capture(call, intent.body["latest_charge"], amount)
-    _paid(call, intent, amount)
+    paying.paid(call, intent, amount)
     return intent.body
 
 
@@ -143,57 +137,6 @@ def list_all(call: Call) -> JsonObject:
     return pages.page("/v1/payment_intents", "payment_intent", bodies, said)
 
 
-def proceed(call: Call, intent: Intent, *, authenticated: bool = False) -> None:
-    """Take a confirmed intent as far as it goes by itself; a decline is StripeError 402."""
-    method = call.account.payment_methods[intent.body["payment_method"]]
-    behaviour, debit = method.behaviour, method.body["type"] in DEBITS
-    if not method.verified:
-        intents.ask_for_microdeposits(call, NOUN, intent)
-        return
-    if not authenticated and behaviour.asks(off_session=intent.off_session, set_up=method.set_up):
-        if intent.off_session or intent.refuses_action:
-            raise _declined(call, intent, method, AUTHENTICATION_REQUIRED)
-        intents.ask(call, NOUN, intent, payment_shapes.redirect(intent.id, call.parameters.get("return_url")))
-        return
-    decline = behaviour.declines or (None if debit else behaviour.declines_charge)
-    if decline is not None:
-        raise _declined(call, intent, method, decline)
-    intent.body.update(next_action=None, last_payment_error=None)
-    if debit:
-        _debit(call, intent, method)
-    else:
-        _charge(call, intent, method)
-
-
-def settle_due(world: World, now_s: float) -> None:
-    """Let the banks answer the debits whose time has come."""
-    waiting, world.settling = world.settling, []
-    for account, intent in waiting:
-        if intent.settles_s is not None and intent.settles_s <= now_s:
-            settle(Call(world, account), intent)
-        elif intent.settles_s is not None:
-            world.settling.append((account, intent))
-
-
-def next_settlement_s(world: World) -> float | None:
-    """Say when the next debit is due, in seconds of the emulator's clock."""
-    due = (intent.settles_s for _, intent in world.settling if intent.settles_s is not None)
-    return min(due, default=None)
-
-
-def settle(call: Call, intent: Intent) -> None:
-    """Let the bank answer a debit."""
-    method = call.account.payment_methods[intent.body["payment_method"]]
-    decline = method.behaviour.declines_charge
-    intent.settles_s, intent.body["processing"] = None, None
-    charge_id = intent.body["latest_charge"]
-    charges.settle(call, charge_id, decline)
-    if decline is None:
-        _paid(call, intent, intent.body["amount"])
-    else:
-        intents.fail(call, NOUN, intent, method, decline, charge=charge_id)
-
-
 def _ready(call: Call, intent: Intent, *, made: bool) -> PaymentMethod:
     """Give the payment method to confirm with, and find its mandate: what is refused here changes nothing."""
     method = intents.method_to_confirm(call, NOUN, intent, made=made)
@@ -201,57 +144,6 @@ def _ready(call: Call, intent: Intent, *, made: bool) -> PaymentMethod:
     once = {"amount": body["amount"], "currency": body["currency"]}
     mandates.accept(call, NOUN, intent, method, once=None if body["setup_future_usage"] else once)
     return method
-
-
-def _charge(call: Call, intent: Intent, method: PaymentMethod) -> None:
-    captured = intent.body["capture_method"] != "manual"
-    charges.make(call, intent, method, "succeeded", captured=captured)
-    _use(call, intent, method)
-    if captured:
-        _paid(call, intent, intent.body["amount"])
-    else:
-        intent.body.update(status="requires_capture", amount_capturable=intent.body["amount"])
-        NOUN.emit(call, "amount_capturable_updated", intent)
-
-
-def _debit(call: Call, intent: Intent, method: PaymentMethod) -> None:
-    mandates.activate(call, intent)
-    charges.make(call, intent, method, "pending")
-    _use(call, intent, method)
-    intent.settles_s = call.world.clock.now_s() + SETTLES_AFTER_S
-    call.world.settling.append((call.account, intent))
-    intent.body.update(status="processing")
-    NOUN.emit(call, "processing", intent)
-
-
-def _paid(call: Call, intent: Intent, amount: int) -> None:
-    intent.body.update(status="succeeded", amount_received=amount, amount_capturable=0)
-    NOUN.emit(call, "succeeded", intent)
-
-
-def _use(call: Call, intent: Intent, method: PaymentMethod) -> None:
-    """Save the payment method if the intent says so; else one of nobody's is spent (STRIPE.md 1.4).
-
-    One that is to be saved, but for no customer yet, can still be attached ([sdk] `setup_future_usage`).
-    """
-    usage = intent.body["setup_future_usage"]
-    if usage is not None:
-        intents.save(call, method, intent.body["customer"], off_session=usage == "off_session")
-    else:
-        _spend(call, method)
-
-
-def _spend(call: Call, method: PaymentMethod) -> None:
-    if method.customer is None:
-        method.consumed = True
-        call.effects.append("payment_method.consumed")
-
-
-def _declined(call: Call, intent: Intent, method: PaymentMethod, decline: Decline) -> StripeError:
-    """Give up; a payment method of nobody's is spent by the attempt (STRIPE.md 1.7, [3p] stripe-node#884)."""
-    charge = charges.make(call, intent, method, "failed", decline=decline)
-    _spend(call, method)
-    return intents.fail(call, NOUN, intent, method, decline, charge=charge["id"])
 
 
 def _named(call: Call) -> Intent:

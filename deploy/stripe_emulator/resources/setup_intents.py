@@ -9,7 +9,13 @@ from deploy.stripe_emulator.resources import intents, mandates
 from deploy.stripe_emulator.resources.intents import Noun
 from deploy.stripe_emulator.shapes import JsonObject
 
-NOUN = Noun("SetupIntent", "setupintent", "setup_intent", "setup_failed", "last_setup_error")
+NOUN = Noun(
+    text="SetupIntent",
+    missing="setupintent",
+    event="setup_intent",
+    failed="setup_failed",
+    error="last_setup_error",
+)
 CONFIRMATION = ("mandate_data", "return_url")
 OFFERED = ("card", "us_bank_account", "sepa_debit", "bacs_debit", "au_becs_debit", "acss_debit")
 """What can be saved: no currency narrows it."""
@@ -102,7 +108,7 @@ def _ready(call: Call, intent: Intent, *, made: bool) -> PaymentMethod:
 
 
 def _start(call: Call, intent: Intent, method: PaymentMethod) -> None:
-    intents.begin(call, intent, method)
+    intents.begin(call, NOUN, intent, method)
     intent.body["mandate"] = intent.mandate
     proceed(call, intent)
 

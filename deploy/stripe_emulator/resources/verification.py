@@ -7,7 +7,7 @@ from deploy.stripe_emulator import banks, errors, payment_errors
 from deploy.stripe_emulator.behaviour import Decline
 from deploy.stripe_emulator.errors import StripeError
 from deploy.stripe_emulator.model import Call, Intent
-from deploy.stripe_emulator.resources import intents, payment_intents, setup_intents
+from deploy.stripe_emulator.resources import intents, paying, setup_intents
 from deploy.stripe_emulator.shapes import JsonObject
 
 READS = ("amounts", "descriptor_code")
@@ -24,10 +24,10 @@ _TOO_OFTEN = Decline(
 
 def verify_payment(call: Call) -> JsonObject:
     """Verify the bank account of a payment intent."""
-    noun = payment_intents.NOUN
+    noun = paying.NOUN
     intent = intents.find(call, noun, call.account.payment_intents)
     _verify(call, noun, intent)
-    payment_intents.proceed(call, intent)
+    paying.proceed(call, intent)
     return intent.body
 
 
@@ -45,7 +45,7 @@ def authenticate(call: Call, intent: Intent, *, holder: bool) -> None:
     action = intent.body["next_action"] or {"type": None}
     if intent.status != WAITS or action["type"] == "verify_with_microdeposits":
         raise ValueError(f"{intent.id} does not wait for its customer")
-    module = payment_intents if intent.id in call.account.payment_intents else setup_intents
+    module = paying if intent.id in call.account.payment_intents else setup_intents
     if holder:
         try:
             module.proceed(call, intent, authenticated=True)
