@@ -113,6 +113,12 @@ class Deployment:
         """Start a `work`; does not wait until it is ready."""
         return self._start(self.offshoot("work", "work"))
 
+    def start_another_work(self) -> ChildProcess:
+        """Start one more `work` beside the first, with an ops port of its own."""
+        name = f"work-{len(self._ports)}"
+        (self._ports[name],) = free_ports(1)
+        return self._start(self.offshoot(name, "work"))
+
     def wait_ready(self, process: ChildProcess, ops_url: str) -> None:
         """Wait until `/readyz` says so."""
         process.wait_ready(lambda: _says_ready(ops_url), within_s=READY_WITHIN_S)

@@ -5,13 +5,14 @@ is nothing.
 """
 
 import asyncio
+import copy
 from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from consumers.clone.worker import ShareWorker
 from deploy.stripe_emulator.faults import Cut, Rule, Status
-from deploy.stripe_emulator.model import Account, PaymentMethod
+from deploy.stripe_emulator.model import Account, Call, PaymentMethod
 from tests.integration.engine.actors import Actor
 from tests.integration.engine.judge import Judge
 from tests.integration.engine.oracle import Happened
@@ -20,6 +21,7 @@ from tests.integration.engine.stripe_here import OurCall
 from tests.integration.engine.witness import Witness
 
 ACTORS_AT_MOST: Final = 4
+ATTACH: Final = "/v1/payment_methods/{payment_method}/attach"
 LONG: Final = timedelta(hours=20)
 LEASE: Final = timedelta(seconds=61)
 STEPS_TO_REST: Final = 300
@@ -82,6 +84,14 @@ class Schedule:
         if (method := self._card(card)) is not None and method.customer is not None:
             await self.play.stripe.post(f"/v1/payment_methods/{method.id}", **parameters)
 
+    async def renumber_card(self, card: int) -> None:
+        """The network has given the card another number: it has another fingerprint."""
+        if (method := self._card(card)) is not None and method.customer is not None:
+            before = copy.deepcopy(method.body)
+            method.body["card"]["fingerprint"] = f"{before['card']['fingerprint'][:-1]}~"
+            call = Call(self.world, self.world.platform)
+            call.emit("payment_method.automatically_updated", method.body, before=before)
+
     async def detach_card(self, card: int) -> None:
         if (method := self._card(card)) is not None and method.customer is not None:
             await self.play.stripe.post(f"/v1/payment_methods/{method.id}/detach")
@@ -121,6 +131,14 @@ class Schedule:
             await self.play.stripe.control(
                 "POST", f"accounts/{found.id}/{'authorize' if access else 'deauthorize'}"
             )
+
+    async def decline(self, account: int, code: str) -> None:
+        """The issuer says no to the next attach on the account."""
+        if (found := self._account(account)) is not None:
+            error = {"type": "card_error", "code": "card_declined", "decline_code": code, "message": "No."}
+            action = {"kind": "status", "status": 402, "when": "before", "body": {"error": error}}
+            fault = {"method": "POST", "route": ATTACH, "account": found.id, "count": 1, "action": action}
+            await self.play.stripe.control("POST", "faults", fault)
 
     async def detach_there(self, clone: int) -> None:
         if (found := self._attached_there(clone)) is not None:

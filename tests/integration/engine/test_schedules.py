@@ -3,30 +3,22 @@
 The seed is printed; `OFFSHOOT_TEST_SEED` gives it, `OFFSHOOT_TEST_SCHEDULES` how many are played.
 """
 
-import asyncio
-import logging
 import os
 import random
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, Final
 
-import asyncpg
 import hypothesis
 import pytest
-import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from consumers.clone.policy import DefaultFollows, Leave, OnUpdate
-from consumers.store.database import Database
 from tests.integration.engine.judge import shown
-from tests.integration.engine.playground import playground
 from tests.integration.engine.schedule import FAULTS, Schedule
-from tests.integration.store.conftest import _EMPTY
-from tests.integration.store.world import World
+from tests.integration.engine.theatre import Theatre
 
 SEED: Final = int(os.environ.get("OFFSHOOT_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
 SCHEDULES: Final = int(os.environ.get("OFFSHOOT_TEST_SCHEDULES", "0"))
@@ -81,64 +73,6 @@ on_an_account = st.one_of(
     _deed("delete_there", number),
     _deed("connect", st.booleans()),
 )
-
-
-class Theatre:
-    """What outlives a schedule: one loop, one database, emptied before each."""
-
-    def __init__(self, dsn: str) -> None:
-        self.runner = asyncio.Runner()
-        self._dsn = dsn
-        self._open: AsyncExitStack | None = None
-        self.run(self._begin())
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self.runner.run(work)
-
-    async def _begin(self) -> None:
-        self._sql = await asyncpg.connect(self._dsn)
-        self._empty = await self._sql.fetchval(_EMPTY)
-        self._pool = Database(self._dsn, connections=3)
-
-    async def _open_schedule(self, destinations: str, choices: dict[str, Any]) -> Schedule:
-        await self._sql.execute(self._empty)
-        self._open = AsyncExitStack()
-        world = World(self._pool, self._sql)
-        play = await self._open.enter_async_context(playground(world, self._pool, **choices))
-        await play.prepare()
-        return Schedule(play, destinations)
-
-    def open(self, destinations: str, choices: dict[str, Any]) -> Schedule:
-        schedule: Schedule = self.run(self._open_schedule(destinations, choices))
-        return schedule
-
-    def close_schedule(self) -> None:
-        if self._open is not None:
-            self.run(self._open.aclose())
-            self._open = None
-
-    def close(self) -> None:
-        self.run(self._end())
-        self.runner.close()
-
-    async def _end(self) -> None:
-        await self._pool.close(5)
-        await self._sql.close()
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Thousands of schedules say too much."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(scope="module")
-def theatre(migrated: str) -> Iterator[Theatre]:
-    opened = Theatre(migrated)
-    yield opened
-    opened.close()
 
 
 class Schedules(RuleBasedStateMachine):
