@@ -219,24 +219,29 @@ class Recording:
     ) -> PaymentMethodRecord:
         """Set the method's state and put its record in the outbox."""
         row = await self._of_clone("record_state", method, state=state, reason=reason, now=now)
-        record = PaymentMethodRecord(
-            account=row["account_id"],
-            origin=Origin.CLONE,
-            state=state,
-            reason=reason,
-            platform_customer=row["customer_id"],
-            platform_payment_method=method.id,
-            connected_customer=row["connected_customer_id"],
-            connected_payment_method=row["connected_payment_method_id"],
-            type=row["type"],
-            default=row["announced_default"],
-            generation=row["generation"],
-            version=row["version"],
-            livemode=self._livemode,
-            occurred_at=rfc3339(row["occurred_at"]),
-        )
+        record = clone_record(row, livemode=self._livemode)
         await self._outbox.add_payment_method(self._connection, record, row["occurred_at"])
         return record
+
+
+def clone_record(row: Any, *, livemode: bool) -> PaymentMethodRecord:
+    """Give the record of a clone; the row has the columns that `record_state` returns."""
+    return PaymentMethodRecord(
+        account=row["account_id"],
+        origin=Origin.CLONE,
+        state=State(row["state"]),
+        reason=Reason(row["reason"]) if row["reason"] is not None else None,
+        platform_customer=row["customer_id"],
+        platform_payment_method=row["platform_payment_method_id"],
+        connected_customer=row["connected_customer_id"],
+        connected_payment_method=row["connected_payment_method_id"],
+        type=row["type"],
+        default=row["announced_default"],
+        generation=row["generation"],
+        version=row["version"],
+        livemode=livemode,
+        occurred_at=rfc3339(row["occurred_at"]),
+    )
 
 
 def _json(content: Content | None) -> str | None:

@@ -11,7 +11,10 @@ COMMANDS: Final[dict[str, str]] = {
     "work": "deploy.cli.work",
     "migrate": "deploy.cli.migrate",
     "topics": "deploy.cli.topics",
+    "shares": "deploy.cli.shares",
+    "clones": "deploy.cli.clones",
     "commands": "deploy.cli.commands",
+    "brake": "deploy.cli.brake",
     "schemas": "deploy.cli.schemas",
     "local": "deploy.cli.local",
 }

@@ -1,16 +1,14 @@
 """`offshoot migrate`: bring the schema to this version."""
 
-import asyncio
 import json as json_format
 from typing import Annotated
 
 import typer
 
-from consumers.store.database import Database, StoreError
-from consumers.store.migrate import MigrationError
+from consumers.store.database import Database
 from consumers.store.migrate import migrate as apply_migrations
-from deploy.cli.faults import FAILED, FAILED_USAGE, print_faults
-from service.runtime.settings import MigrateSettings, SettingsError, load
+from deploy.cli.store import with_store
+from service.runtime.settings import StoreSettings
 
 
 def migrate(
@@ -20,29 +18,12 @@ def migrate(
 
     Example: OFFSHOOT_DATABASE_URL=postgresql://offshoot@127.0.0.1/offshoot offshoot migrate
     """
-    try:
-        applied = asyncio.run(_migrate(load(MigrateSettings).database_url.get_secret_value()))
-    except SettingsError as error:
-        print_faults(error)
-        raise typer.Exit(FAILED_USAGE) from None
-    except StoreError as error:
-        typer.echo(
-            f"Postgres cannot be used ({error}): see that OFFSHOOT_DATABASE_URL names it and it runs",
-            err=True,
-        )
-        raise typer.Exit(FAILED) from None
-    except MigrationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(FAILED) from None
+    applied = with_store(StoreSettings, _migrate, migrated=False)
     if json:
         typer.echo(json_format.dumps(applied))
     else:
         typer.echo("\n".join(f"applied  {name}" for name in applied) or "the schema is current")
 
 
-async def _migrate(dsn: str) -> list[str]:
-    database = Database(dsn, connections=1)
-    try:
-        return await apply_migrations(database)
-    finally:
-        await database.close(within_s=1.0)
+async def _migrate(_: StoreSettings, database: Database) -> list[str]:
+    return await apply_migrations(database)

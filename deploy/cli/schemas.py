@@ -17,7 +17,10 @@ schemas = typer.Typer(name="schemas", add_completion=False, rich_markup_mode=Non
 
 @schemas.callback()
 def _schemas() -> None:
-    """Print or write the contract with other services: JSON Schemas, examples, one AsyncAPI document."""
+    """Write the contract with other services: JSON Schemas, examples, one AsyncAPI document.
+
+    Example: offshoot schemas export contract
+    """
 
 
 @schemas.command()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas import topics
 from schemas.cloudevents import Headers, Via, rfc3339, stripe_event_headers, stripe_event_key
 from schemas.commands import (
     COMPLETED,
@@ -28,6 +29,7 @@ from schemas.commands import (
     key_of,
     result_headers,
 )
+from schemas.dead_letters import DeadLetter
 from schemas.records import Origin, PaymentMethodRecord, Reason, State
 from schemas.stripe_event import parse_event
 
@@ -205,19 +207,21 @@ def _result(name: str, type_: str, value: Result) -> Example:
 
 def dead_letters() -> list[Example]:
     """A record that no reading could make sense of."""
-    original = _stripe_event("unreadable", _SNAPSHOT, "main", Via.WEBHOOK)
-    added = {
-        "dlq-original-topic": "stripe.events",
-        "dlq-original-partition": "3",
-        "dlq-original-offset": "4711",
-        "dlq-original-timestamp": "1767270600000",
-        "dlq-consumer-group": "offshoot",
-        "dlq-error-class": "NotAStripeEventError",
-        "dlq-error-message": "the body is not JSON",
-        "dlq-attempts": "1",
-        "dlq-failed-at": rfc3339(_WHEN),
-    }
-    return [Example("unreadable", original.key, {**original.headers, **added}, original.value)]
+    value = b"not JSON"
+    why = DeadLetter(
+        original_topic=topics.STRIPE_EVENTS.name,
+        original_partition=3,
+        original_offset=4711,
+        original_timestamp_ms=int(_WHEN.timestamp() * 1000),
+        consumer_group="offshoot",
+        error_class="NotAStripeEventError",
+        error_message="the body is not JSON",
+        attempts=1,
+        failed_at=_WHEN,
+    )
+    event = parse_event(msgspec.json.encode(_SNAPSHOT))
+    headers = why.headers(stripe_event_headers(event, endpoint="main", via=Via.WEBHOOK))
+    return [Example("unreadable", stripe_event_key(event).decode(), _text(headers), value.decode())]
 
 
 def _text(headers: Headers) -> dict[str, str]:

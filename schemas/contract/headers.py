@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from schemas.cloudevents import Via
 from schemas.commands import CommandType
+from schemas.dead_letters import VALUE_OMITTED
 from schemas.stripe_event import PayloadKind
 
 _Moment = Meta(description="When it happened, RFC 3339.", extra_json_schema={"format": "date-time"})
@@ -132,7 +133,10 @@ class DeadLetterHeaders(Struct, frozen=True, kw_only=True):
     )
     original_timestamp: Annotated[
         str,
-        Meta(description="The record's timestamp at the broker."),
+        Meta(
+            description="The record's own timestamp, milliseconds since 1970.",
+            extra_json_schema={"pattern": "^-?[0-9]+$"},
+        ),
     ] = field(name="dlq-original-timestamp")
     consumer_group: str = field(name="dlq-consumer-group")
     error_class: Annotated[str, Meta(description="The kind of what went wrong; more may come.")] = field(
@@ -140,6 +144,16 @@ class DeadLetterHeaders(Struct, frozen=True, kw_only=True):
     )
     error_message: str = field(name="dlq-error-message")
     attempts: Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9]+$"})] = field(name="dlq-attempts")
+    value_omitted: (
+        Annotated[
+            str,
+            Meta(
+                description="Bytes of a value that was too large to be put here; it is where it was.",
+                extra_json_schema={"pattern": "^[0-9]+$"},
+            ),
+        ]
+        | UnsetType
+    ) = field(name=VALUE_OMITTED, default=UNSET)
     failed_at: Annotated[str, Meta(description="RFC 3339.", extra_json_schema={"format": "date-time"})] = (
         field(name="dlq-failed-at")
     )

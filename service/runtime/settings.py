@@ -199,18 +199,21 @@ class CommandsSettings(KafkaSettings):
     """What `offshoot commands` needs."""
 
 
-class MigrateSettings(CommonSettings):
-    """What `offshoot migrate` needs."""
+class StoreSettings(CommonSettings):
+    """What a command needs that works on the database alone: `migrate`, `shares`, `clones retry`, `brake`."""
 
     database_url: DatabaseUrl
 
 
+class ListClonesSettings(StoreSettings):
+    """What `offshoot clones list` needs: its records say the mode."""
+
+    livemode: Livemode
+
+
 _ALL: tuple[type[CommonSettings], ...] = (
-    ServeSettings,
-    WorkSettings,
-    TopicsSettings,
-    CommandsSettings,
-    MigrateSettings,
+    *(ServeSettings, WorkSettings, TopicsSettings, CommandsSettings),
+    *(StoreSettings, ListClonesSettings),
 )
 _S = TypeVar("_S", bound=CommonSettings)
 

@@ -52,6 +52,14 @@ def test_neither_stripe_nor_a_database_driver(module: str) -> None:
     assert loaded.isdisjoint({"stripe", "asyncpg", "aiosql", "consumers"})
 
 
+@pytest.mark.parametrize("command", ["shares", "clones", "brake", "migrate"])
+def test_what_works_on_the_database_loads_neither_stripe_nor_kafka(command: str) -> None:
+    loaded = _loaded_by(f"deploy.cli.{command}")
+
+    assert "asyncpg" in loaded
+    assert loaded.isdisjoint({"stripe", "aiokafka", "starlette"})
+
+
 PURE: Final = _modules(
     "schemas/*.py",
     "schemas/contract/*.py",

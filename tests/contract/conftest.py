@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 
 from consumers.relay import RelayLane
 from consumers.store.database import Database
@@ -20,6 +20,7 @@ from service.runtime.kafka.transactional import TransactionalPublisher
 from service.runtime.metrics import Metrics
 from tests.integration.store.conftest import migrated, pool, sql, world
 from tests.integration.store.world import World
+from tests.support.topics import make_topics
 from tests.support.waiting import until
 
 __all__ = ["migrated", "pool", "sql", "world"]
@@ -43,10 +44,13 @@ class Publishing:
 
     async def say(self, *records: PaymentMethodRecord) -> None:
         """Put records into the outbox, in one transaction, and wait until they are on Kafka."""
-        outbox = self.world.outbox
         async with self.world.database.transaction() as connection:
             for record in records:
-                await outbox.add_payment_method(connection, record, WHEN)
+                await self.world.outbox.add_payment_method(connection, record, WHEN)
+        await self.relayed()
+
+    async def relayed(self) -> None:
+        """Wait until whatever is in the outbox is on Kafka."""
         await until(self._is_empty, within_s=WITHIN_S, what="the outbox is empty")
 
     async def _is_empty(self) -> bool:
@@ -57,21 +61,13 @@ class Publishing:
 async def publishing(world: World, kafka: Kafka, topic_prefix: str) -> AsyncIterator[Publishing]:
     """A relay at work."""
     said = Publishing(world, kafka.bootstrap_servers, topic_prefix)
-    await _make_topics(kafka.bootstrap_servers, topic_prefix)
+    wanted = [
+        NewTopic(topic_prefix + each.name, each.partitions, 1, topic_configs=each.config(1))
+        for each in (topics.PAYMENT_METHODS, topics.COMMAND_RESULTS, topics.STRIPE_EVENTS)
+    ]
+    await make_topics(kafka.bootstrap_servers, wanted)
     async with _relay(world.database, world.outbox, said):
         yield said
-
-
-async def _make_topics(bootstrap_servers: str, prefix: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
-    wanted = [
-        NewTopic(prefix + each.name, each.partitions, 1, topic_configs=each.config(1))
-        for each in (topics.PAYMENT_METHODS, topics.STRIPE_EVENTS)
-    ]
-    made = await admin.create_topics(wanted)
-    await admin.close()
-    assert [error[1] for error in made.topic_errors] == [0, 0]
 
 
 @asynccontextmanager

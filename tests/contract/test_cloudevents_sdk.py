@@ -4,12 +4,14 @@ import asyncio
 import json
 from typing import Any, Final
 
+import msgspec
 from aiokafka import AIOKafkaConsumer
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, to_binary_event
 
 from schemas import topics
 from schemas.cloudevents import Via, stripe_event_headers, stripe_event_key
+from schemas.commands import COMPLETED, CommandName, MethodMade
 from schemas.records import PaymentMethodRecord
 from schemas.stripe_event import parse_event
 from service.runtime.kafka.producer import EventProducer
@@ -61,6 +63,31 @@ async def test_a_payment_method_record(publishing: Publishing) -> None:
         "datacontenttype": "application/json",
     }
     assert event.get_data() == {name: getattr(CLONE, name) for name in PaymentMethodRecord.__struct_fields__}
+
+
+async def test_a_commands_result(publishing: Publishing) -> None:
+    name = CommandName("/billing", "order-1", "acct_1:cus_P")
+    value = msgspec.json.encode(MethodMade(connected_payment_method="pm_C"))
+    async with publishing.world.database.transaction() as connection:
+        await publishing.world.outbox.add_command_result(connection, name, COMPLETED, value, WHEN)
+    await publishing.relayed()
+
+    topic = publishing.prefix + topics.COMMAND_RESULTS.name
+    event = _event(await _first(publishing.bootstrap_servers, topic))
+
+    attributes = event.get_attributes()
+    assert attributes.pop("id") == f"result-{name.digest}"
+    assert attributes == {
+        "specversion": "1.0",
+        "type": "offshoot.command.completed",
+        "source": "/offshoot",
+        "subject": "acct_1:cus_P",
+        "time": WHEN,
+        "partitionkey": "acct_1:cus_P",
+        "commandid": "order-1",
+        "datacontenttype": "application/json",
+    }
+    assert event.get_data() == {"connected_payment_method": "pm_C"}
 
 
 async def test_an_event_of_stripe(publishing: Publishing) -> None:

@@ -12,10 +12,11 @@ from typing import Any, Self
 
 import httpx
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 
 from deploy.local.process import ChildProcess
 from service.runtime.kafka.stop import stop_client
+from tests.support.topics import make_topics
 
 OLD, NEW, CONNECT = "whsec_old_0123456789", "whsec_new_0123456789", "whsec_connect_0123456789"
 SECRETS = f"main={OLD},main={NEW},connect={CONNECT}"
@@ -106,15 +107,7 @@ def event(**changes: Any) -> bytes:
 
 def create_topic(bootstrap_servers: str, name: str, **config: str) -> None:
     """Make a topic of three partitions."""
-
-    async def create() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-        await admin.start()
-        made = await admin.create_topics([NewTopic(name, 3, 1, topic_configs=config)])
-        await admin.close()
-        assert made.topic_errors[0][1] == 0, made.topic_errors
-
-    asyncio.run(create())
+    asyncio.run(make_topics(bootstrap_servers, [NewTopic(name, 3, 1, topic_configs=config)]))
 
 
 def records(bootstrap_servers: str, topic: str) -> list[Any]:

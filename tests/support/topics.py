@@ -1,11 +1,33 @@
-"""Everything that a reader of committed records finds on a topic."""
+"""Making topics, and everything that a reader of committed records finds on one."""
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from service.runtime.kafka.stop import stop_client
+from tests.support.waiting import until
+
+_KNOWN_WITHIN_S: Final = 20.0
+
+
+async def make_topics(bootstrap_servers: str, topics: Sequence[NewTopic]) -> None:
+    """Make topics, and wait until the broker that made them has heard of them itself."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+
+    async def are_known() -> bool:
+        known = await admin.describe_topics([topic.name for topic in topics])
+        return all(topic["error_code"] == 0 for topic in known)
+
+    try:
+        made = await admin.create_topics(topics)
+        assert {error[1] for error in made.topic_errors} == {0}, made.topic_errors
+        await until(are_known, within_s=_KNOWN_WITHIN_S, what="the topics are known")
+    finally:
+        await admin.close()
 
 
 async def read_committed(bootstrap_servers: str, topic: str) -> list[Any]:

@@ -346,18 +346,26 @@ SET state = :state, reason = :reason, version = k.version + 1, occurred_at = :no
 FROM offshoot.share AS s
 LEFT JOIN offshoot.payment_method AS p ON p.id = :platform_payment_method_id
 WHERE k.share_id = :share_id AND k.platform_payment_method_id = :platform_payment_method_id AND s.id = k.share_id
-RETURNING s.account_id, s.customer_id, s.connected_customer_id, k.announced_default, p.type,
-    k.connected_payment_method_id, k.generation, k.version, k.occurred_at;
+RETURNING s.account_id, s.customer_id, s.connected_customer_id, k.announced_default, p.type, k.state, k.reason,
+    k.platform_payment_method_id, k.connected_payment_method_id, k.generation, k.version, k.occurred_at;
 
 -- name: step_succeeded(share_id)!
 -- Transient failures before this are over.
 UPDATE offshoot.share SET attempts = 0, failing_since = NULL WHERE id = :share_id AND attempts > 0;
 
 -- name: finish_share(mark, until, braked, share_id, lease_token)!
--- Nothing left to do for what was loaded before that time, unless it was marked meanwhile.
+-- Nothing left to do for what was loaded before that time, unless it was marked meanwhile, or the brake that held it
+-- back released: that is not passed while this is being decided.
+WITH brake AS (
+    SELECT engaged_at FROM offshoot.brake WHERE :braked FOR SHARE
+)
 UPDATE offshoot.share
 SET lease_end = NULL, attempts = 0, failing_since = NULL, braked = :braked,
-    due_at = CASE WHEN mark = :mark THEN :until::timestamptz ELSE least(due_at, now()) END
+    due_at = CASE
+        WHEN mark <> :mark THEN least(due_at, now())
+        WHEN EXISTS (SELECT FROM brake WHERE engaged_at IS NULL) THEN now()
+        ELSE :until::timestamptz
+    END
 WHERE id = :share_id AND lease_token = :lease_token;
 
 -- name: postpone_share(mark, delay, share_id, lease_token)!

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cli import COMMANDS
+from schemas.records import REASONS, State
 from service.runtime import settings
 
 ROOT = Path(__file__).parents[3]
@@ -43,3 +44,21 @@ def test_the_readme_speaks_of_commands_that_are_there() -> None:
     used = set(re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE))
     assert used >= {"run", "test"}
     assert used <= targets
+
+
+def test_the_page_for_whoever_is_on_call_has_every_state_and_reason() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    state, said = "", []
+    for first, second in re.findall(r"^\| (`[a-z]+` )?\| (`[a-z_]+`|-) \|", text, re.MULTILINE):
+        state = first.strip("` ") or state
+        said.append((state, None if second == "-" else second.strip("`")))
+
+    assert sorted(said, key=str) == sorted(
+        (
+            (state.value, reason.value if reason is not None else None)
+            for state, reasons in REASONS.items()
+            for reason in reasons
+            if state is not State.PENDING
+        ),
+        key=str,
+    )

@@ -9,9 +9,9 @@ import pytest
 from service.runtime.kafka.connection import client_options
 from service.runtime.settings import (
     CommonSettings,
-    MigrateSettings,
     ServeSettings,
     SettingsError,
+    StoreSettings,
     TopicsSettings,
     WorkSettings,
     load,
@@ -94,7 +94,7 @@ def test_a_dotenv_file_is_read(tmp_path: Path) -> None:
         (ServeSettings, {"LIVEMODE", "KAFKA_BOOTSTRAP_SERVERS", "WEBHOOK_SECRETS"}),
         (WorkSettings, {"LIVEMODE", "KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "STRIPE_API_KEY"}),
         (TopicsSettings, {"KAFKA_BOOTSTRAP_SERVERS"}),
-        (MigrateSettings, {"DATABASE_URL"}),
+        (StoreSettings, {"DATABASE_URL"}),
     ],
 )
 @pytest.mark.parametrize("value", [None, ""], ids=["missing", "empty"])
