@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from deploy.local.stack import Infrastructure
-from tests.bench import backlog, clones, fanout, receiver, relay
+from tests.bench import backlog, clones, emulator, fanout, receiver, relay
 from tests.bench.page import write_section
 from tests.bench.table import Table
 
@@ -25,6 +25,7 @@ BENCHES: Final[dict[str, Measure]] = {
     "relay": relay.measure,
     "backlog": backlog.measure,
     "fanout": fanout.measure,
+    "emulator": emulator.measure,
 }
 """Every bench, in the order of the page."""
 
