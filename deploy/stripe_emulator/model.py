@@ -24,7 +24,7 @@ class PaymentMethod:
 
     `consumed` once it was charged or cloned without a customer, or detached: of no more use. `verified` is
     false for a bank account whose owner nobody has asked, `set_up` true once its holder has agreed to
-    payments off session.
+    payments off session. `place` is its place among all of its account.
     """
 
     body: JsonObject
@@ -32,6 +32,7 @@ class PaymentMethod:
     consumed: bool = False
     verified: bool = True
     set_up: bool = False
+    place: int = 0
 
     @property
     def id(self) -> str:
@@ -47,10 +48,11 @@ class PaymentMethod:
 
 @dataclass(slots=True)
 class Customer:
-    """A customer; after its deletion only its id is shown."""
+    """A customer, and what is attached to it; after its deletion only its id is shown."""
 
     body: JsonObject
     deleted: bool = False
+    payment_methods: dict[str, PaymentMethod] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -103,7 +105,24 @@ class Account:
 
     def attached(self, customer_id: str) -> list[PaymentMethod]:
         """Give a customer's payment methods, oldest first."""
-        return [each for each in self.payment_methods.values() if each.customer == customer_id]
+        customer = self.customers.get(customer_id)
+        methods = () if customer is None else customer.payment_methods.values()
+        return sorted(methods, key=lambda each: each.place)
+
+    def add(self, method: PaymentMethod) -> None:
+        """Take in a new payment method."""
+        method.place = len(self.payment_methods)
+        self.payment_methods[method.id] = method
+
+    def attach(self, method: PaymentMethod, customer_id: str) -> None:
+        """Let a payment method be a customer's; a customer that is not there is a KeyError."""
+        self.customers[customer_id].payment_methods[method.id] = method
+        method.body["customer"] = customer_id
+
+    def detach(self, method: PaymentMethod) -> None:
+        """Let a payment method be nobody's again."""
+        del self.customers[str(method.customer)].payment_methods[method.id]
+        method.body["customer"] = None
 
     def forget_events(self, now_ms: int) -> None:
         """Forget the events that are too old; they stand in the order they happened."""

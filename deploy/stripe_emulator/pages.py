@@ -1,7 +1,8 @@
 """Pages of a list, newest first ([doc] docs.stripe.com/api/pagination)."""
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,8 +23,8 @@ _HOLDS: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 
-def page(url: str, kind: str, newest_first: Sequence[JsonObject], parameters: dict[str, Any]) -> JsonObject:
-    """Cut one page out of a list.
+def page(url: str, kind: str, newest_first: Iterable[JsonObject], parameters: dict[str, Any]) -> JsonObject:
+    """Cut one page out of a list, which is read no further than that takes.
 
     `starting_after` gives what follows an object, `ending_before` what is just before it; both, a limit
     outside 1 to 100, or an id that is not in the list is StripeError 400.
@@ -40,12 +41,14 @@ def page(url: str, kind: str, newest_first: Sequence[JsonObject], parameters: di
         raise invalid_value(
             "starting_after", "You may only specify one of these parameters: starting_after, ending_before."
         )
+    bodies = iter(newest_first)
     if before is not None:
-        place = _place(newest_first, before, kind, "ending_before")
-        start = max(0, place - limit)
-        return listing(url, newest_first[start:place], has_more=start > 0)
-    start = 0 if after is None else _place(newest_first, after, kind, "starting_after") + 1
-    return listing(url, newest_first[start : start + limit], has_more=start + limit < len(newest_first))
+        passed = _until(bodies, before, kind, "ending_before")
+        return listing(url, passed[-limit:], has_more=len(passed) > limit)
+    if after is not None:
+        _until(bodies, after, kind, "starting_after")
+    data = list(islice(bodies, limit + 1))
+    return listing(url, data[:limit], has_more=len(data) > limit)
 
 
 def created_within(body: JsonObject, bounds: dict[str, int] | int | None) -> bool:
@@ -60,7 +63,7 @@ def within(created: float, bounds: Mapping[str, float]) -> bool:
     return all(_HOLDS[name](created, bound) for name, bound in bounds.items())
 
 
-def cursor_page(url: str, newest_first: Sequence[JsonObject], parameters: Mapping[str, Any]) -> JsonObject:
+def cursor_page(url: str, newest_first: Iterable[JsonObject], parameters: Mapping[str, Any]) -> JsonObject:
     """Cut one page of API v2 out of a list: the next one has a URL ([doc] api-v2-overview#list-pagination).
 
     The token in it is the place in the list after an object's id; what Stripe's holds is not published.
@@ -68,11 +71,13 @@ def cursor_page(url: str, newest_first: Sequence[JsonObject], parameters: Mappin
     limit = parameters.get("limit", DEFAULT_LIMIT)
     if not 1 <= limit <= MAXIMUM_LIMIT:
         raise invalid_value("limit", f"limit must be between 1 and {MAXIMUM_LIMIT}.")
-    token = parameters.get("page")
-    start = 0 if token is None else _place(newest_first, token, "page", "page") + 1
-    data = list(newest_first[start : start + limit])
+    bodies = iter(newest_first)
+    if "page" in parameters:
+        _until(bodies, parameters["page"], "page", "page")
+    data = list(islice(bodies, limit + 1))
     following = None
-    if start + limit < len(newest_first):
+    if len(data) > limit:
+        data = data[:limit]
         kept = [(name, each) for name, value in parameters.items() if name != "page" for each in _flat(value)]
         query = [*((name + below, text) for name, (below, text) in kept), ("page", data[-1]["id"])]
         following = f"{url}?{urlencode(query)}"
@@ -88,8 +93,11 @@ def _flat(value: Any) -> list[tuple[str, str]]:
     return [("", str(value))]
 
 
-def _place(bodies: Sequence[JsonObject], object_id: str, kind: str, param: str) -> int:
-    for place, body in enumerate(bodies):
+def _until(bodies: Iterator[JsonObject], object_id: str, kind: str, param: str) -> list[JsonObject]:
+    """Read up to an object and past it; give what came before it."""
+    passed: list[JsonObject] = []
+    for body in bodies:
         if body["id"] == object_id:
-            return place
+            return passed
+        passed.append(body)
     raise missing_object(kind, object_id, param, in_path=False)

@@ -13,7 +13,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from deploy.stripe_emulator.app import TRANSPORT, Options, build
 
-
 FULL = 2
 """The oldest generation of Python's collector: a collection of it walks everything."""
 

@@ -23,7 +23,7 @@ METHOD = f"""`offshoot local stripe` by itself, filled through its API with {CUS
 who have a card each; events, the call log and the idempotency keys are kept as always, no webhook endpoint
 listens. Load by wrk with one thread and {CONNECTIONS} connections, every write under a key of its own;
 {ROUNDS} rounds of {ROUND_S} s each, interleaved, medians; for the filling, of its rounds. CPU is user and
-system time of the emulator's process, by the kernel's count; requests a CPU second are what one core answers."""
+system time of the emulator's process, by the kernel's count; requests a CPU second are what a core takes."""
 
 ADA = "name=Ada+Lovelace&email=ada%40example.com&metadata[connected_accounts]=acct_1%2Cacct_2"
 Calls = Sequence[Mapping[str, str]]

@@ -24,7 +24,7 @@ def until_refused(web: httpx.Client, method: str, path: str, account: str = "") 
     raise AssertionError("nothing is limited")
 
 
-def test_sandbox_takes_25_calls_a_second(limits: httpx.Client, account: str) -> None:
+def test_sandbox_takes_25_calls_a_second(account: str, limits: httpx.Client) -> None:
     """Of all accounts together; a second later as many again; what is refused is no use of its key."""
     passed, refused = until_refused(limits, "GET", "/v1/customers", account)
     assert passed >= 25
@@ -48,7 +48,7 @@ def test_accounts_are_made_at_5_a_second(limits: httpx.Client) -> None:
     assert limits.get("/v1/accounts").status_code == 200
 
 
-def test_calls_may_count_on_their_account(limits: httpx.Client, account: str) -> None:
+def test_calls_may_count_on_their_account(account: str, limits: httpx.Client) -> None:
     limits.post("/_emulator/limits", json={"on": True, "counts_on": "account"})
     until_refused(limits, "GET", "/v1/customers", account)
     assert limits.get("/v1/customers").status_code == 200

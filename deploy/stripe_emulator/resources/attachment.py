@@ -74,7 +74,7 @@ def check(method: PaymentMethod, customer_id: str | None) -> None:
 
 def join(call: Call, method: PaymentMethod, customer_id: str) -> None:
     """Attach; the security code counts as checked from now on ([rec] clone-attached.yml, third exchange)."""
-    method.body["customer"] = customer_id
+    call.account.attach(method, customer_id)
     check_security_code(method)
     call.effects.append("payment_method.attached")
     call.emit("payment_method.attached", method.body)
@@ -91,7 +91,7 @@ def part(call: Call, method: PaymentMethod) -> None:
     """Detach; a customer whose default it was has none afterwards."""
     before = copy.deepcopy(method.body)
     owner = call.account.customers[str(method.customer)].body
-    method.body["customer"] = None
+    call.account.detach(method)
     method.consumed = True
     call.effects.append("payment_method.detached")
     call.emit("payment_method.detached", method.body, before=before)
@@ -124,7 +124,7 @@ def keep(
         allow_redisplay=allow_redisplay,
     )
     method = PaymentMethod(body, behaviour, verified=verified)
-    call.account.payment_methods[method.id] = method
+    call.account.add(method)
     call.effects.append("payment_method.created")
     return method
 

@@ -28,13 +28,13 @@ def list_all(call: Call) -> JsonObject:
     if types is not None and len(types) > MOST_TYPES:
         raise invalid_value("types", f"You can specify at most {MOST_TYPES} types.")
     created = {name: _bound(name, bound) for name, bound in parameters.get("created", {}).items()}
-    found = [
+    found = (
         {"id": event.thin_id}
         for event in reversed(_kept(call).values())
         if (types is None or event.thin_type in types)
         and (object_id is None or (event.related or {}).get("id") == object_id)
         and pages.within(event.created_ms, created)
-    ]
+    )
     page = pages.cursor_page("/v2/core/events", found, parameters)
     page["data"] = [call.account.thin_events[each["id"]].fetched() for each in page["data"]]
     return page

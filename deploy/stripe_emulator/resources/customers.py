@@ -76,13 +76,13 @@ def update(call: Call) -> JsonObject:
 def list_all(call: Call) -> JsonObject:
     """List customers; `email` is compared exactly."""
     email, created = call.parameters.get("email"), call.parameters.get("created")
-    bodies = [
+    bodies = (
         each.body
         for each in reversed(call.account.customers.values())
         if not each.deleted
         and (email is None or each.body["email"] == email)
         and pages.created_within(each.body, created)
-    ]
+    )
     return pages.page("/v1/customers", "customer", bodies, call.parameters)
 
 

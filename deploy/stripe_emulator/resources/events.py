@@ -35,13 +35,13 @@ def list_all(call: Call) -> JsonObject:
     patterns = types if types is not None else [parameters.get("type", "*")]
     delivered, created = parameters.get("delivery_success"), parameters.get("created")
     call.account.forget_events(call.world.now_ms())
-    found = [
+    found = (
         {"id": event.id}
         for event in reversed(call.account.events.values())
         if any(fnmatchcase(event.type, pattern) for pattern in patterns)
         and (delivered is None or delivered == (not event.pending))
         and pages.created_within({"created": event.created_ms // 1000}, created)
-    ]
+    )
     page = pages.page("/v1/events", "event", found, parameters)
     page["data"] = [call.account.events[each["id"]].snapshot() for each in page["data"]]
     return page

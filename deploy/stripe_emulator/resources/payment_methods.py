@@ -83,7 +83,7 @@ def clone(call: Call) -> JsonObject:
     cloning.check(original, customer_id)
     created = call.world.now()
     made = cloning.make(original, object_id=ids.object_id("pm", call.account.id, created), created=created)
-    call.account.payment_methods[made.id] = made
+    call.account.add(made)
     call.effects.append("payment_method.cloned")
     if original.consumed:
         call.effects.append("payment_method.consumed")
