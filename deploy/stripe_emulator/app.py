@@ -10,6 +10,8 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from deploy.stripe_emulator import shapes
+from deploy.stripe_emulator.cli import PREFIX as CLI
+from deploy.stripe_emulator.cli import CliSessions
 from deploy.stripe_emulator.clock import Clock
 from deploy.stripe_emulator.control.side import PREFIX, control
 from deploy.stripe_emulator.engine import Engine
@@ -24,6 +26,8 @@ DEFAULT_PLATFORM_ACCOUNT = "acct_1EmulatPlatform00"
 DEFAULT_API_KEY = "sk_test_emulator0000000000"
 DEFAULT_PUBLISHABLE_KEY = "pk_test_emulator0000000000"
 DEFAULT_API_VERSION = "2026-10-28.endive"
+BESIDE = (PREFIX, CLI)
+"""What is not the API, but has a web framework."""
 TRANSPORT = "transport"
 """Where the server leaves a connection's transport in the scope's state, so that a fault can cut it."""
 
@@ -53,11 +57,12 @@ class Emulator:
         keys = {text: Key(text) for text in (options.api_key, options.publishable_key)}
         self.engine = Engine(worlds, keys=Keys(keys))
         self.engine.limiter.on = options.rate_limits
-        self._side = Starlette(routes=[Mount(PREFIX, control(self.engine))], lifespan=self._lifespan)
+        routes = [Mount(PREFIX, control(self.engine)), *CliSessions(self.engine).routes()]
+        self._side = Starlette(routes=routes, lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI request; those of the API go past the framework, which would cost a third of it."""
-        if scope["type"] == "http" and not scope["path"].startswith(PREFIX):
+        if scope["type"] == "http" and not scope["path"].startswith(BESIDE):
             await self._api(scope, receive, send)
         else:
             await self._side(scope, receive, send)

@@ -46,6 +46,7 @@ async def serve(options: Options) -> None:
         uvicorn.Config(
             emulator,
             http=_Protocol,
+            ws="websockets-sansio",
             lifespan="on",
             log_config=None,
             access_log=False,

@@ -85,6 +85,7 @@ class Hook:
 
     body: bytes
     headers: Message
+    path: str
 
     @property
     def event(self) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(kept.statuses.pop(0) if kept.statuses else 200)
             self.send_header("content-length", "0")
             self.end_headers()
-            kept.hooks.put(Hook(body, self.headers))
+            kept.hooks.put(Hook(body, self.headers, self.path))
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -52,6 +52,15 @@ def test_status(web: httpx.Client, account: str, action: dict[str, Any], left: i
     assert (1 if then == 200 else left) == customers(web, account)
 
 
+def test_latency(web: httpx.Client, account: str) -> None:
+    """The answer takes its time."""
+    rule(web, account, {"kind": "latency", "seconds": 0.1}, count=1)
+    began_s = time.monotonic()
+    assert create(web, account).status_code == 200
+    assert time.monotonic() - began_s >= 0.1
+    assert customers(web, account) == 1
+
+
 def test_rate_limit_has_its_reason(web: httpx.Client, account: str) -> None:
     """With a reason a 429 is the limiter's, without one it is a lock."""
     reason = {"Stripe-Rate-Limited-Reason": "endpoint-rate"}

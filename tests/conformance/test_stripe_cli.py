@@ -4,18 +4,20 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import stripe
 
 from deploy.local.deployment import Deployment
 from deploy.local.hints import hints
 from tests.conformance import programs
-from tests.conformance.conftest import API_KEY
+from tests.conformance.conftest import API_KEY, Receiver
 
 WAYS = Path(__file__).with_name("ways.json")
 WITHIN_S = 20.0
@@ -30,18 +32,44 @@ class StripeCli:
     url: str
     home: Path
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the CLI sees of this machine."""
+        return {
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
             "STRIPE_CLI_TELEMETRY_OPTOUT": "1",
             # `trigger` asks GitHub for a newer version.
             **dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY"), NOWHERE),
         }
+
+    @contextmanager
+    def listening(self, *arguments: str) -> Iterator[None]:
+        """Run `listen` at the emulator, from when it is ready until the block ends."""
+        argv = [
+            str(self.binary),
+            "listen",
+            *arguments,
+            "--api-key",
+            API_KEY,
+            "--api-base",
+            self.url,
+            "--no-wss",
+        ]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(argv, env=self.environment, stderr=pipe, stdout=pipe, text=True) as process:
+            try:
+                assert process.stderr is not None
+                assert any("Ready!" in line for line in process.stderr)
+                yield
+            finally:
+                process.terminate()
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
         return subprocess.run(
             [self.binary, *arguments],
-            env=environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=WITHIN_S,
@@ -250,3 +278,24 @@ def test_the_line_that_make_run_prints(stripe_cli: StripeCli, tmp_path: Path) ->
         customer,
         "amex",
     )
+
+
+@pytest.mark.parametrize("told", ["--all-snapshot", "--all-thin"])
+def test_listen_forwards_what_happens(
+    stripe_cli: StripeCli, client: stripe.StripeClient, account: str, receiver: Receiver, told: str
+) -> None:
+    """Events of the platform go to the one address, those of accounts to the other, as Stripe signs them."""
+    secret = stripe_cli.at_emulator("listen", "--print-secret").stdout.strip()
+    connect = receiver.url + "/connect"
+    with stripe_cli.listening(told, "--forward-to", receiver.url, "--forward-connect-to", connect):
+        own = client.v1.customers.create({})
+        theirs = client.v1.customers.create({}, {"stripe_account": account})
+        hooks = {hook.path: hook for hook in (receiver.next(), receiver.next())}
+    for path, customer, context in (("/hooks", own, None), ("/hooks/connect", theirs, account)):
+        hook = hooks[path]
+        header = hook.headers["stripe-signature"]
+        stripe.WebhookSignature.verify_header(hook.body.decode(), header, secret, 300)
+        event = hook.event
+        shown = event["data"]["object"] if told == "--all-snapshot" else event["related_object"]
+        kind = "customer.created" if told == "--all-snapshot" else "v1.customer.created"
+        assert (event["type"], event.get("context"), shown["id"]) == (kind, context, customer.id)

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, assert_never
 
@@ -75,10 +75,14 @@ class Deliveries:
         self._records: list[Delivery] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: httpx.AsyncClient | None = None
+        self.listeners: list[Callable[[Event], None]] = []
+        """Whoever hears of every event, whatever the rules do to deliveries."""
 
     def send(self, events: Iterable[Event]) -> None:
         """Start to deliver events to every destination that wants them, as far as no rule hinders it."""
         for event in events:
+            for listener in self.listeners:
+                listener(event)
             for destination in self._destinations.wanting(event):
                 self._send(event, destination, self._faults.of_delivery(event, destination))
 
