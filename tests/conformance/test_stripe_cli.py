@@ -111,6 +111,13 @@ def calls(web: httpx.Client) -> Callable[[], list[dict[str, Any]]]:
     return since
 
 
+def in_live_mode(url: str) -> httpx.Client:
+    """Give a client with a key of live mode."""
+    key = "sk_live_" + "listen000000"
+    httpx.post(f"{url}/_emulator/keys", json={"key": key}).raise_for_status()
+    return httpx.Client(base_url=url, auth=(key, ""), trust_env=False)
+
+
 def events(web: httpx.Client, account: str) -> list[str]:
     """Name the events of an account, oldest first."""
     listed = web.get("/v1/events", params={"limit": 100}, headers={"Stripe-Account": account}).json()["data"]
@@ -284,10 +291,15 @@ def test_the_line_that_make_run_prints(stripe_cli: StripeCli, tmp_path: Path) ->
 def test_listen_forwards_what_happens(
     stripe_cli: StripeCli, client: stripe.StripeClient, account: str, receiver: Receiver, told: str
 ) -> None:
-    """Events of the platform go to the one address, those of accounts to the other, as Stripe signs them."""
+    """Events of the platform go to the one address, those of accounts to the other, as Stripe signs them.
+
+    What happens in the other mode is not told.
+    """
     secret = stripe_cli.at_emulator("listen", "--print-secret").stdout.strip()
     connect = receiver.url + "/connect"
     with stripe_cli.listening(told, "--forward-to", receiver.url, "--forward-connect-to", connect):
+        with in_live_mode(stripe_cli.url) as live:
+            live.post("/v1/customers").raise_for_status()
         own = client.v1.customers.create({})
         theirs = client.v1.customers.create({}, {"stripe_account": account})
         hooks = {hook.path: hook for hook in (receiver.next(), receiver.next())}

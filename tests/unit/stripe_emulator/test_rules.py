@@ -13,7 +13,7 @@ from deploy.stripe_emulator.errors import StripeError
 from deploy.stripe_emulator.events.delivery import delay_s, signature
 from deploy.stripe_emulator.faults import Chance, Cut, Faults, Latency, Rule, parse
 from deploy.stripe_emulator.metadata import merge
-from deploy.stripe_emulator.model import PaymentMethod, previous_attributes
+from deploy.stripe_emulator.model import Account, Customer, PaymentMethod, previous_attributes
 from deploy.stripe_emulator.pages import page
 from deploy.stripe_emulator.routes import ROUTES, find, templates
 
@@ -194,6 +194,20 @@ def test_seeded_rule_repeats() -> None:
     ]
     assert runs[0] == runs[1]
     assert 5 < sum(runs[0]) < 25
+
+
+def test_what_is_attached_stands_in_the_order_it_was_made() -> None:
+    """Not in the order of its attachment; what is detached is gone."""
+    account = Account("acct_1", {}, customers={OWNER: Customer({"id": OWNER})})
+    first, second = original(customer=None), original(customer=None)
+    second.body["id"] = "pm_second"
+    for method in (first, second):
+        account.add(method)
+    for method in (second, first):
+        account.attach(method, OWNER)
+    assert account.attached(OWNER) == [first, second]
+    account.detach(first)
+    assert (account.attached(OWNER), account.attached(STRANGER), first.customer) == ([second], [], None)
 
 
 def test_every_route_is_found_by_its_own_path() -> None:
