@@ -13,6 +13,7 @@ import pytest
 import stripe
 
 from deploy.examples.checkout.payments import Buyer, Shop
+from deploy.examples.checkout.settings import Settings
 from tests.conformance.conftest import API_KEY, DEADLINE_S, ROOT, emulator
 from tests.support.browser import Browser, UnavailableError, browser
 
@@ -223,6 +224,18 @@ def test_pages_let_only_stripe_in(shop_url: str, stripe_url: str) -> None:
     assert f"connect-src 'self' {stripe_url};" in policy
     assert "default-src 'none'" in policy
     assert API_KEY not in page.text
+
+
+def test_policy_at_stripe_names_stripe_alone() -> None:
+    """What docs.stripe.com/security/guide asks a policy to let in."""
+    policy = Settings("sk", "pk", "acct_1").content_security_policy
+    hosts = set(re.findall(r"https://\S+(?<!;)", policy))
+    assert hosts == {
+        "https://js.stripe.com",
+        "https://*.js.stripe.com",
+        "https://hooks.stripe.com",
+        "https://api.stripe.com",
+    }
 
 
 def test_readme_shows_what_there_is() -> None:

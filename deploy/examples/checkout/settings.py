@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 STRIPE_JS = "https://js.stripe.com/endive/stripe.js"
 API = "https://api.stripe.com"
-FRAMES = "https://js.stripe.com https://hooks.stripe.com"
+FRAMES = "https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Settings:
         Source: docs.stripe.com/security/guide#content-security-policy.
         """
         scripts = urlsplit(self.stripe_js)
-        origin = f" {scripts.scheme}://{scripts.netloc}" if scripts.netloc else ""
+        hosts = f" https://{scripts.netloc} https://*.{scripts.netloc}" if scripts.netloc else ""
         return (
-            f"default-src 'none'; script-src 'self'{origin}; style-src 'self'; frame-src {FRAMES}; "
+            f"default-src 'none'; script-src 'self'{hosts}; style-src 'self'; frame-src {FRAMES}; "
             f"connect-src 'self' {self.api_base}; form-action 'self'; base-uri 'none'"
         )
