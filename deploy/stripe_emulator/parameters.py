@@ -29,7 +29,6 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 IGNORED = frozenset(
     {
         *(
-            "business_profile",
             "company",
             "individual",
             "settings",

@@ -81,6 +81,15 @@ def test_saved_methods_change_in_place(client: stripe.StripeClient) -> None:
         methods.update(bank, {"card": {"exp_month": 3}})
 
 
+def test_business_profile_is_shown_and_told(client: stripe.StripeClient, account: str) -> None:
+    changed = client.v1.accounts.update(account, {"business_profile": {"name": "Tea", "mcc": "5499"}})
+    assert changed.business_profile is not None
+    assert (changed.business_profile.name, changed.business_profile.url) == ("Tea", None)
+    (event,) = client.v1.events.list({"type": "account.updated"}, {"stripe_account": account}).data
+    told = event.to_dict()["data"]["previous_attributes"]
+    assert told == {"business_profile": {"name": None, "mcc": None}}
+
+
 @pytest.mark.filterwarnings("ignore:We recommend building your integration using Accounts v2:UserWarning")
 def test_account_with_a_controller_has_no_type(client: stripe.StripeClient) -> None:
     made = client.v1.accounts.create({"controller": {"fees": {"payer": "application"}}})

@@ -24,7 +24,7 @@ CAPABILITIES = (
 V2_NAMES = {"us_bank_account_ach_payments": "ach_debit_payments"}
 """What Accounts v2 calls a capability, where it is something else."""
 
-UPDATE_READS = ("email", "metadata", "capabilities")
+UPDATE_READS = ("email", "metadata", "capabilities", "business_profile")
 CREATE_READS = ("type", "controller", "country", "business_type", *UPDATE_READS)
 
 STATUSES = ("active", "inactive", "pending", "unrequested")
@@ -45,6 +45,7 @@ def create(call: Call) -> JsonObject:
         business_type=parameters.get("business_type") or None,
     )
     _control(body, parameters)
+    _present(body, parameters)
     body["metadata"] = metadata.merge({}, parameters.get("metadata", {}))
     account = Account(account_id, body)
     world.connected[account_id] = account
@@ -75,12 +76,13 @@ def list_connected(call: Call) -> JsonObject:
 
 
 def update(call: Call) -> JsonObject:
-    """Change an account's metadata, address of mail and requested capabilities."""
+    """Change an account's metadata, business profile, address of mail and requested capabilities."""
     account, parameters = _named(call), call.parameters
     requested = _requested(parameters)
     merged = metadata.merge(account.body["metadata"], parameters.get("metadata", {}))
     before = copy.deepcopy(account.body)
     account.body["metadata"] = merged
+    _present(account.body, parameters)
     if "email" in parameters:
         account.body["email"] = parameters["email"] or None
     on_account = replace(call, account=account)
@@ -165,6 +167,12 @@ def _control(body: JsonObject, parameters: dict[str, Any]) -> None:
             )
         body["controller"].update(parameters["controller"])
         body["type"] = "none"
+
+
+def _present(body: JsonObject, parameters: dict[str, Any]) -> None:
+    """Say how an account shows itself to its customers; an empty text unsets."""
+    given = parameters.get("business_profile", {})
+    body["business_profile"].update({name: None if value == "" else value for name, value in given.items()})
 
 
 def _follow(body: JsonObject) -> None:
