@@ -185,7 +185,8 @@ def _save_direct(command: CommandFacts, order: SaveDirect, looked: Looked | Miss
         )
     match _CARD if command.made is not None else looked:
         case None:
-            return Look(made)
+            # Of an account that was never heard of, first whether there is one.
+            return Look(made) if command.account.known or command.account.capabilities else LookUpAccount()
         case Missing(request_id=request_id):
             return _not_found(request_id)
         case Looked(customer=str(owner)) if owner == order.customer:

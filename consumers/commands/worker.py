@@ -56,7 +56,7 @@ LONGEST_DELAY_S: Final = 900.0
 FORBIDDEN_DELAY_S: Final = 30.0
 OBSERVING_DELAY_S: Final = 60.0
 ACCOUNT_DELAY_S: Final = 0.1
-"""How soon to look whether the account has been read."""
+"""How soon to look whether the account has been read; ever later, if that takes long."""
 
 _NOT_FOUND: Final = "resource_missing"
 
@@ -110,7 +110,7 @@ class CommandWorker:
                 return await self._outcomes.saved(command, seen, None)
             case LookUpAccount():
                 await self._tools.projections.want_account(command.account.id)
-                raise Later("the account is being read", ACCOUNT_DELAY_S, counts=False)
+                raise Later("the account is being read", _account_delay_s(command.attempts))
             case Look(payment_method=method):
                 self._looked = await self._look(command, method)
             case ReadBack(payment_method=method):
@@ -266,6 +266,10 @@ class CommandWorker:
     async def _renew(self) -> None:
         async with self._tools.commands.fenced(self._lease):
             pass  # what the fence itself does is all that is wanted
+
+
+def _account_delay_s(attempts: int) -> float:
+    return min(LONGEST_DELAY_S, ACCOUNT_DELAY_S * 2.0 ** min(attempts, 20))
 
 
 def _delay_s(attempts: int) -> float:

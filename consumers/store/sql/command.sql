@@ -18,7 +18,10 @@ UPDATE offshoot.command SET due_at = now() WHERE id = :id;
 SELECT pg_notify('offshoot_command', '');
 
 -- name: finish_command(state, result, id)^
--- Its result is found. What it said is not needed any more, and may be about a person.
+-- Its result is found. What it said, and was sent for it, is not needed any more and may be about a person.
+WITH sent AS (
+    UPDATE offshoot.command_intent SET parameters = '{}' WHERE command_id = :id
+)
 UPDATE offshoot.command
 SET state = :state, result = :result, finished_at = now(), body = NULL,
     due_at = NULL, lease_end = NULL, attempts = 0, failing_since = NULL

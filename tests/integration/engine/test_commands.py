@@ -648,6 +648,8 @@ async def test_names_are_forgotten_after_a_week_and_what_was_said_at_once(
         order = SaveDirect(account=account, customer=customer, payment_method=method, mandate_data=MANDATE)
         await play.done(order, "one")
         assert await world.sql.fetchval("SELECT body FROM offshoot.command") is None
+        sent = await world.sql.fetch("SELECT parameters FROM offshoot.command_intent")
+        assert [row["parameters"] for row in sent] == ["{}"]
 
         await play.pass_time(timedelta(days=7) - HOUR)
         await play.commands.forget()

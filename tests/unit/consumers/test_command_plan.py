@@ -88,6 +88,7 @@ CLONED = Write(Step.ONCE, {"customer": "cus_P", "payment_method": "pm_P"})
             Write(Step.DIRECT_ATTACH, {"customer": "cus_C"}, target="pm_T"),
         ),
         (replace(SAVE, account=UNKNOWN), LOOSE, LookUpAccount()),
+        (replace(SAVE, account=UNKNOWN), None, LookUpAccount()),
         (replace(TOKEN, account=UNKNOWN), None, LookUpAccount()),
         (
             WITH_MANDATE,
