@@ -46,6 +46,16 @@ def test_the_readme_speaks_of_commands_that_are_there() -> None:
     assert used <= targets
 
 
+def test_the_page_for_whoever_is_on_call_speaks_of_lines_that_are_logged() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", text))
+    sources = [path for folder in ("consumers", "service") for path in (ROOT / folder).rglob("*.py")]
+    logged = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', "\n".join(path.read_text("utf-8") for path in sources)))
+
+    assert len(named) > 10
+    assert named - logged == set()
+
+
 def test_the_page_for_whoever_is_on_call_has_every_state_and_reason() -> None:
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     state, said = "", []
