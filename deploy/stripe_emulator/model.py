@@ -11,6 +11,7 @@ from typing import Any
 from deploy.stripe_emulator import ids
 from deploy.stripe_emulator.behaviour import Behaviour
 from deploy.stripe_emulator.clock import Clock
+from deploy.stripe_emulator.events.changes import impact, previous_attributes
 from deploy.stripe_emulator.events.destination import Destination, Destinations
 from deploy.stripe_emulator.events.event import KEPT_MS, Event, related_object
 from deploy.stripe_emulator.events.faults import EventFaults, Lost, Twice
@@ -271,31 +272,3 @@ class Call:
             related=related_object(body),
             data=compact(in_live_mode(data) if world.livemode else data),
         )
-
-
-def impact(kind: str, body: JsonObject, account: str | None) -> JsonObject:
-    """Say what was lost, as the event that tells of it does ([doc] events/manage-webhook-endpoints)."""
-    related = related_object(body)
-    return {
-        "event_type": kind,
-        "related_object_id": body["id"],
-        "related_object": related,
-        **({} if account is None else {"context": account}),
-    }
-
-
-def previous_attributes(before: JsonObject, after: JsonObject) -> JsonObject:
-    """Give the old values of what differs, key by key; null for a key that is new.
-
-    Source: [doc] api/events/object.
-    """
-    changes: JsonObject = {}
-    for key in before.keys() | after.keys():
-        old, new = before.get(key), after.get(key)
-        if old == new:
-            continue
-        if isinstance(old, dict) and isinstance(new, dict):
-            changes[key] = previous_attributes(old, new)
-        else:
-            changes[key] = old
-    return changes

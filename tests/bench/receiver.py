@@ -2,14 +2,10 @@
 
 import json
 import os
-import shutil
-import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import stripe
@@ -17,8 +13,8 @@ import stripe
 from deploy.local.deployment import Deployment
 from deploy.local.process import ChildProcess, accepts_connections, free_ports
 from deploy.local.stack import Infrastructure
-from tests.bench.processes import cpu_s
 from tests.bench.table import Table
+from tests.bench.wrk import Figures, median, wrk
 
 ROUNDS = 5
 ROUND_S = 3
@@ -61,20 +57,8 @@ Of a body of 100 KB, SHA-256 takes 58 µs, the batch's CRC-32C 54 (aiokafka's is
 instruction for it) and JSON 29; most of the rest is copying it from socket to socket."""
 
 
-@dataclass(frozen=True)
-class Figures:
-    """One round, or the medians of several."""
-
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    cpu_us: float
-
-
 def measure(infrastructure: Infrastructure) -> Table:
     """Measure the servers at every number of connections and size of body."""
-    if shutil.which("wrk") is None:
-        raise SystemExit("the receiver's bench needs wrk (Debian package wrk)")
     folder = infrastructure.folder / "receiver"
     folder.mkdir()
     rows: list[tuple[str, ...]] = []
@@ -183,7 +167,7 @@ def _compare(
             figures = _load(process, port, requests, connections)
             if number > 0:
                 rounds[name].append(figures)
-    medians = {name: _median(each) for name, each in rounds.items()}
+    medians = {name: median(each) for name, each in rounds.items()}
     bare, usual = medians[BARE], medians[USUAL]
     return [
         (
@@ -203,31 +187,4 @@ def _compare(
 
 
 def _load(process: ChildProcess, port: int, requests: Path, connections: int) -> Figures:
-    before = cpu_s(process.pid)
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{ROUND_S}s", "--timeout", "10s"]
-    argv += [
-        "-s",
-        str(ROOT / "tests" / "bench" / "load.lua"),
-        f"http://127.0.0.1:{port}",
-        "--",
-        str(requests),
-    ]
-    output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    figures = json.loads(output.split("FIGURES ", 1)[1])
-    if figures["failed"]:
-        raise RuntimeError(f"{process.name}: {figures['failed']} requests failed")
-    return Figures(
-        figures["requests"] / figures["duration_s"],
-        figures["p50_ms"],
-        figures["p99_ms"],
-        (cpu_s(process.pid) - before) / figures["requests"] * 1e6,
-    )
-
-
-def _median(rounds: list[Figures]) -> Figures:
-    return Figures(
-        statistics.median(each.per_second for each in rounds),
-        statistics.median(each.p50_ms for each in rounds),
-        statistics.median(each.p99_ms for each in rounds),
-        statistics.median(each.cpu_us for each in rounds),
-    )
+    return wrk(process, port, "load.lua", requests, connections=connections, seconds=ROUND_S)

@@ -65,6 +65,19 @@ def test_twin_is_pushed_and_fetched(
     assert told.fetch_related_object().id == customer.id
 
 
+def test_notification_may_name_its_twin(
+    web: httpx.Client, client: stripe.StripeClient, account: str, receiver: Receiver, ask: Any
+) -> None:
+    """Nobody knows whether Stripe's do: what is built has to bear both."""
+    there: stripe.RequestOptions = {"stripe_account": account}
+    ask(enabled_events=["v1.customer.created"])
+    for named in (True, False):
+        web.post("/_emulator/notifications", json={"snapshot_event": named})
+        client.v1.customers.create({}, there)
+        twin = client.v1.events.list({"limit": 1}, there).data[0].id
+        assert receiver.next().event.get("snapshot_event") == (twin if named else None)
+
+
 def test_thin_events_are_listed(client: stripe.StripeClient, account: str) -> None:
     """By type, by object, by time, page by page, and each account's alone."""
     there: stripe.RequestOptions = {"stripe_context": account}

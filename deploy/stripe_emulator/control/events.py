@@ -25,6 +25,7 @@ def routes(engine: Engine) -> Routes:
         ("GET", "/lost_events", side.lost),
         ("POST", "/lost_events/resolve", side.resolve),
         ("GET", "/deliveries", side.deliveries),
+        ("POST", "/notifications", side.set_notifications),
         ("POST", "/events/{event}/resend", side.resend),
         ("POST", "/destinations/{destination}/roll_secret", side.roll_secret),
     )
@@ -64,6 +65,11 @@ class _Events:
 
     async def deliveries(self, _: Request) -> Response:
         return JSONResponse({"deliveries": self._engine.deliveries.shown()})
+
+    async def set_notifications(self, request: Request) -> Response:
+        """Say whether thin events are pushed with `{"snapshot_event": true}`: both have to be borne."""
+        self._engine.deliveries.names_twins = bool((await body_of(request))["snapshot_event"])
+        return JSONResponse({"snapshot_event": self._engine.deliveries.names_twins})
 
     async def resend(self, request: Request) -> Response:
         """Send an event once more to `{"destination"}`, whatever became of it before."""

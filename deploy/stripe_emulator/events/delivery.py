@@ -75,6 +75,8 @@ class Deliveries:
         self._records: list[Delivery] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: httpx.AsyncClient | None = None
+        self.names_twins = False
+        """Whether a thin event that is pushed names its snapshot."""
         self.listeners: list[Callable[[Event], None]] = []
         """Whoever hears of every event, whatever the rules do to deliveries."""
 
@@ -161,7 +163,7 @@ class Deliveries:
         attempted: asyncio.Event | None = None,
     ) -> None:
         record = self._record(event, destination)
-        body = _pushed(event, destination)
+        body = self._pushed(event, destination)
         await asyncio.sleep(after_s)
         while record.endpoint in self._destinations.by_id and destination.body["status"] == "enabled":
             outcome = await self._attempt(destination, body)
@@ -194,8 +196,7 @@ class Deliveries:
             return type(error).__name__
         return response.status_code
 
-
-def _pushed(event: Event, destination: Destination) -> bytes:
-    if destination.payload == "thin" or event.id is None:
-        return as_json(event.notification())
-    return as_json(event.pushed_snapshot(destination.owner, destination.api_version))
+    def _pushed(self, event: Event, destination: Destination) -> bytes:
+        if destination.payload == "thin" or event.id is None:
+            return as_json(event.notification(names_twin=self.names_twins))
+        return as_json(event.pushed_snapshot(destination.owner, destination.api_version))

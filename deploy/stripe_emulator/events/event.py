@@ -68,11 +68,13 @@ class Event:
         changes = from_json(self.data).get("previous_attributes")
         return {**told, "changes": changes, "snapshot_event": self.id}
 
-    def notification(self) -> JsonObject:
-        """Give the thin event as it is pushed: neither data nor changes nor the name of its twin.
+    def notification(self, *, names_twin: bool = False) -> JsonObject:
+        """Give the thin event as it is pushed: neither data nor changes.
 
-        Whether Stripe pushes `snapshot_event` is not published (STRIPE.md 9.7); nobody may rely on it.
+        Whether Stripe pushes `snapshot_event` is not published (STRIPE.md 9.7); nobody may rely on it, so it
+        is there only where it is asked for.
         """
+        twin = {"snapshot_event": self.id} if names_twin and self.id is not None else {}
         asked = self.request["id"] is not None
         return {
             "id": self.thin_id,
@@ -83,6 +85,7 @@ class Event:
             "context": self.account,
             "related_object": self.related,
             "reason": {"type": "request", "request": self.request} if asked else None,
+            **twin,
         }
 
     def pushed_snapshot(self, receiver: str, api_version: str | None) -> JsonObject:

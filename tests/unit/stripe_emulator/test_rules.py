@@ -10,10 +10,11 @@ from deploy.stripe_emulator.behaviour import BEHAVIOURS
 from deploy.stripe_emulator.cards import OTHER_NAMES, TEST_CARDS, card_from_number, fingerprint
 from deploy.stripe_emulator.denials import masked
 from deploy.stripe_emulator.errors import StripeError
+from deploy.stripe_emulator.events.changes import previous_attributes
 from deploy.stripe_emulator.events.delivery import delay_s, signature
 from deploy.stripe_emulator.faults import Chance, Cut, Faults, Latency, Rule, parse
 from deploy.stripe_emulator.metadata import merge
-from deploy.stripe_emulator.model import Account, Customer, PaymentMethod, previous_attributes
+from deploy.stripe_emulator.model import Account, Customer, PaymentMethod
 from deploy.stripe_emulator.pages import page
 from deploy.stripe_emulator.routes import ROUTES, find, templates
 
