@@ -103,7 +103,7 @@ def _is_over(share: ShareFacts, method: MethodFacts, clone: CloneFacts) -> bool:
     if has_failed(method) or _is_absent(clone):
         return True
     return is_attached(method) and (
-        clone.detached or clone.detached_by_others or share.connected_customer_deleted
+        clone.detached or clone.detached_by_others or share.connected_customer_id is None
     )
 
 
@@ -118,6 +118,9 @@ def _begin_again(share: ShareFacts, method: MethodFacts, clone: CloneFacts) -> I
         yield from announce(method, State.ABSENT, Reason.CONNECTED_CUSTOMER_DELETED)
     elif is_attached(method) and clone.detached_by_others and not _is_absent(clone):
         yield from announce(method, State.ABSENT, Reason.DETACHED_ON_ACCOUNT)
+    elif is_attached(method) and not has_failed(method) and not _is_absent(clone):
+        # Its customer was deleted there, and it was granted anew before anybody said so.
+        yield Restart(method)
 
 
 def _first(share: ShareFacts, method: MethodFacts, policy: Policy, now: datetime) -> Iterator[Said]:

@@ -365,9 +365,10 @@ def _declines(method: MethodFacts) -> int:
 
 def _shown_on(method: MethodFacts, intent: Intent | None) -> str | None:
     """Whose a clone was that is nobody's any more: the customer that we made is known by nothing else."""
-    if intent is None or intent.step is not Step.CREATE_CUSTOMER or method.clone is None:
+    clone = method.clone
+    if intent is None or clone is None or intent.step not in (Step.CREATE_CUSTOMER, Step.ATTACH):
         return None
-    return method.clone.shown_on_customer_id
+    return clone.shown_on_customer_id if intent.target in (None, clone.connected_payment_method_id) else None
 
 
 def _content(reply: Reply) -> Content | None:

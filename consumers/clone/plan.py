@@ -82,15 +82,23 @@ def _settle(
     share: ShareFacts, method: MethodFacts, intent: Intent, policy: Policy, now: datetime
 ) -> Iterator[Said]:
     """Say what to do about a write whose outcome is not known."""
+    past_its_key = intent.stored_error or now - intent.first_tried_at >= KEY_GOOD_FOR
+    exhausted = is_exhausted(share, policy, now)
     if (closed := account_closed(share.account)) is not None:
         yield from announce(method, State.BLOCKED, closed)
     elif _needs_the_capability(method, intent) and (shut := type_closed(share, method)) is not None:
-        yield from announce(method, State.BLOCKED, shut)
+        if past_its_key and not exhausted:
+            # It can be found out without a write: then the others of the share need not wait for it.
+            yield _past_its_key(method, intent)
+        else:
+            yield from announce(method, State.BLOCKED, shut)
+            if not past_its_key:
+                yield Wait(intent.first_tried_at + KEY_GOOD_FOR)
     elif _needs_the_capability(method, intent) and must_look_up(share.account, method.type):
         yield LookUpAccount()
-    elif is_exhausted(share, policy, now):
+    elif exhausted:
         yield from _give_up(method, intent)
-    elif not intent.stored_error and now - intent.first_tried_at < KEY_GOOD_FOR:
+    elif not past_its_key:
         yield Repeat(method, intent)
     else:
         yield _past_its_key(method, intent)
@@ -103,16 +111,19 @@ def _needs_the_capability(method: MethodFacts, intent: Intent) -> bool:
 
 def _past_its_key(method: MethodFacts, intent: Intent) -> Said:
     """The clone itself tells what the write did; what a clone call may have left is inert."""
-    made = method.clone.connected_payment_method_id if method.clone is not None else None
-    target = intent.target or made
+    target = intent.target or _made(method)
     if target is None or intent.step in (Step.CLONE, Step.SET_DEFAULT):
         return Abandon(intent)
     return ReadClone(method, target, intent)
 
 
+def _made(method: MethodFacts) -> str | None:
+    return method.clone.connected_payment_method_id if method.clone is not None else None
+
+
 def _give_up(method: MethodFacts, intent: Intent) -> Iterator[Said]:
-    if intent.step is Step.SET_DEFAULT:
-        return
+    if intent.step is Step.SET_DEFAULT or (intent.step is Step.DETACH and intent.object != _made(method)):
+        return  # the clone that serves is as good as it was
     if is_attached(method) and intent.step is not Step.DETACH:
         yield from announce(method, State.READY, Reason.UPDATE_FAILED)
     else:

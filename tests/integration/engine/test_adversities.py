@@ -52,6 +52,25 @@ async def test_a_clone_that_is_detached_there_before_we_know_of_its_customer(
         assert await case.connected_customer() == connected["id"]
 
 
+async def test_a_later_clone_that_is_detached_there_before_we_know_that_it_was_attached(
+    world: World, pool: Database
+) -> None:
+    """It is said to be detached there, not to have failed."""
+    async with playground(world, pool) as play:
+        case = await Case.ready(play)
+        before = await play.stripe.attached(case.account)
+        second = await play.stripe.save_card(case.customer, "tok_mastercard")
+        await once(play, ATTACH, case.account, kind="cut", when="after")
+        await play.ingest()
+        await play.work()
+        (clone,) = set(await play.stripe.attached(case.account)) - set(before)
+        await play.stripe.post(f"/v1/payment_methods/{clone}/detach", case.account)
+        await play.pass_time(PAST_THE_KEY)
+        await play.settle()
+
+        assert await case.said(second) == (State.ABSENT, Reason.DETACHED_ON_ACCOUNT)
+
+
 async def test_a_default_that_stripe_refuses_is_asked_for_once_and_the_other_stands(
     world: World, pool: Database
 ) -> None:

@@ -236,6 +236,37 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
         POLICY,
         Rest(),
     ),
+    "one that could not be detached for too long harms no other": (
+        replace(
+            share(
+                card(clone()),
+                connected_customer=HAS,
+                open_intent=replace(intent(Step.DETACH), object="pm_OLD", target="pm_OLD"),
+                failing_for=73 * HOUR,
+            ),
+            superseded=(OLD_DUE,),
+        ),
+        POLICY,
+        Rest(),
+    ),
+    "an open write waits for the capability, and its share for no longer than its key is good": (
+        share(
+            card(planned(State.BLOCKED, Reason.CAPABILITY_INACTIVE)),
+            on=NO_CARDS,
+            open_intent=intent(Step.CLONE, hours_ago=1),
+        ),
+        POLICY,
+        Rest(NOW + 22 * HOUR),
+    ),
+    "then it is found out without a write": (
+        share(
+            m := card(cloned(State.BLOCKED, Reason.CAPABILITY_INACTIVE)),
+            on=NO_CARDS,
+            open_intent=(tried := intent(Step.CREATE_CUSTOMER, hours_ago=23)),
+        ),
+        POLICY,
+        ReadClone(m, "pm_C1", tried),
+    ),
     # The connected default.
     "the default was replaced": (
         there(m := card(clone(announced_default=False)), superseded=(OLD,), connected_default_id="pm_OLD"),
@@ -424,6 +455,7 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
         POLICY,
         Announce(m, ABSENT, Reason.CONNECTED_CUSTOMER_DELETED),
     ),
+    "it was granted anew before that was said": (share(m := card(clone())), POLICY, Restart(m)),
     "and no later card is made there": (
         replace(share(m := card()), connected_customer_deleted=True),
         POLICY,
