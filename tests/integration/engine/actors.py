@@ -16,8 +16,6 @@ class Actor:
     def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
         self.at: str | None = "start"
         self.result: Any = None
-        self.loads = 0
-        """How many boundaries it had come to when it loaded its facts last."""
         self._work = work
         self._go = asyncio.Event()
         self._there = asyncio.Event()

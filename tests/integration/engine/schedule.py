@@ -252,7 +252,6 @@ class Schedule:
         if self.actors:
             chosen = self.actors[actor % len(self.actors)]
             for _ in range(steps):
-                self.witness.steps += 1
                 if not await chosen.step():
                     break
             self._forget_ended()

@@ -5,13 +5,14 @@ It knows from the emulator and the calls what was made of what; of our tables it
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from deploy.stripe_emulator import forms
 from deploy.stripe_emulator.app import Emulator
 from deploy.stripe_emulator.model import Account
+from tests.integration.engine.actors import acting
 from tests.integration.engine.clock import VirtualClock
 from tests.integration.engine.oracle import Happened
 from tests.integration.engine.stripe_here import OurCall
@@ -23,6 +24,10 @@ _METHOD: Final = re.compile(r"/v1/payment_methods/(\w+)\Z")
 _CUSTOMER: Final = re.compile(r"/v1/customers/(\w+)\Z")
 _ACCOUNT: Final = re.compile(r"/v1/accounts/(\w+)\Z")
 
+DECIDED_BEFORE: Final = 2
+"""A worker makes no more calls than this, a write and what its refusal asks, before it looks again."""
+
+_REVOKED = "SELECT revoked FROM offshoot.account WHERE id = $1"
 _INTENT = """
 SELECT i.parameters, i.target, i.step, i.first_tried_at, s.account_id,
     EXISTS (
@@ -54,9 +59,8 @@ class Witness:
         """Each clone made for us: its account, and the platform method it was made of."""
         self.customers: dict[str, tuple[str, str]] = {}
         """Each connected customer made for us: its account, and the platform customer."""
-        self.closed: dict[str, int] = {}
-        """The accounts that the engine has heard to be deauthorised, and by how many of its steps."""
-        self.steps = 0
+        self._late: Counter[tuple[int, str]] = Counter()
+        """Calls that a worker made on an account that had become known to be deauthorised."""
         self._granted: dict[str, list[tuple[int, Any]]] = defaultdict(list)
         self._calls = 0
         self._made_at: dict[str, int] = {}
@@ -65,6 +69,7 @@ class Witness:
         """See a call of the engine's, and let it happen."""
         self._calls += 1
         assert await self._sql.fetchval(_IN_TRANSACTION) == 0, f"a transaction is open across {call.path}"
+        await self._see_closed(call)
         account = self._account_of(call)
         if call.method == "POST":
             await self._see_write(call)
@@ -99,6 +104,17 @@ class Witness:
 
     def _account_of(self, call: OurCall) -> Account | None:
         return self._stripe.connected.get(call.account or "")
+
+    async def _see_closed(self, call: OurCall) -> None:
+        """No call for an account that took its access back, but what a worker had decided on before."""
+        found = _ACCOUNT.match(call.path)
+        account = call.account or (found[1] if found else None)
+        if not await self._sql.fetchval(_REVOKED, account):
+            return
+        actor = acting.get()
+        assert actor is not None, f"a deauthorised account is called: {call.path}"
+        self._late[id(actor), str(account)] += 1
+        assert self._late[id(actor), str(account)] <= DECIDED_BEFORE, f"and again: {call.path}"
 
     async def _see_write(self, call: OurCall) -> None:
         assert call.key is not None, f"a write without a key: {call.path}"
