@@ -100,7 +100,6 @@ def send(
     except SettingsError as error:
         print_faults(error)
         raise typer.Exit(FAILED_USAGE) from None
-    configure(settings.log_format, settings.log_level)
     methods = tuple(payment_method or ())
     fields: dict[str, Any] = {"account": account, "customer": customer, "token": token}
     fields |= {"connected_customer": connected_customer, "consume": consume or None}
@@ -114,6 +113,7 @@ def send(
     except ValueError as error:
         typer.echo(f"not a command: {error}", err=True)
         raise typer.Exit(FAILED_USAGE) from None
+    configure(settings.log_format, settings.log_level)
     try:
         told = asyncio.run(_send(settings, command, now, wait))
     except KafkaUnavailableError as error:
