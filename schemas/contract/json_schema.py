@@ -41,8 +41,8 @@ def document(schema: Schema, name: str, title: str, version: int) -> Schema:
     return {
         "$schema": DIALECT,
         "$id": f"urn:offshoot:contract:v{version}:{name}",
-        **schema,
         "title": title,
+        **schema,
     }
 
 
