@@ -173,15 +173,16 @@ def payment_method_seen(
 ) -> PaymentMethodSeen:
     """Say what a payment method says; `detached_from` is whose it was, where only the event tells."""
     status = (method.us_bank_account or {}).get("status_details") or {}
+    said = content(method)
     return PaymentMethodSeen(
         id=method.id,
         as_of=as_of,
         customer_id=method.customer or detached_from or method.customer_account,
         type=method.type,
-        content_hash=content_hash(method),
+        content_hash=_hashed(method.type, said),
         opted_out=(method.metadata or {}).get("offshoot") == "never",
         detached=detached,
-        content=content(method),
+        content=said,
         blocked=bool(status.get("blocked")),
         owner_supported=bool(method.customer or detached_from) or method.customer_account is None,
     )
@@ -207,13 +208,17 @@ def content(method: PaymentMethod) -> dict[str, Any]:
 
 def content_hash(method: PaymentMethod) -> bytes:
     """Hash a method's type and content, whatever the order of their fields."""
-    everything = {"type": method.type, **content(method)}
+    return _hashed(method.type, content(method))
+
+
+def _hashed(method_type: str, said: Mapping[str, Any]) -> bytes:
+    everything = {"type": method_type, **said}
     return hashlib.sha256(msgspec.json.encode(everything, order="sorted")).digest()
 
 
 def _without_empty(value: Mapping[str, Any]) -> dict[str, Any]:
     kept = {
-        name: _without_empty(inner) if isinstance(inner, Mapping) else inner for name, inner in value.items()
+        name: _without_empty(inner) if isinstance(inner, dict) else inner for name, inner in value.items()
     }
     return {name: inner for name, inner in kept.items() if inner not in (None, "", {}, [])}
 

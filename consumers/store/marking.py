@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from consumers.projection.seen import ConnectedCustomerSeen
 from consumers.projection.spread import MOST_AT_ONCE, Fanout, Priority, Subject, at_once
@@ -92,7 +92,7 @@ class Marking:
     async def _lock(
         self, connection: Connection, few: Mapping[Subject, Priority], changed: Changed
     ) -> dict[int, Priority]:
-        """Lock every share that this transaction will touch; return those that are due by it."""
+        """Lock every share that this transaction will touch; return those due by it, and how urgent."""
         rows = self._queries.lock_shares(
             connection,
             customers=_of(few, "customer"),
@@ -100,7 +100,15 @@ class Marking:
             ids=sorted(changed.shares),
             others=await self._of_connected_customers(connection, changed),
         )
-        return {row["id"]: _priority(row, few, changed) async for row in rows if row["due"]}
+        urgent = [subject for subject, priority in few.items() if priority is Priority.URGENT]
+        customers, accounts = set(_of(urgent, "customer")), set(_of(urgent, "account"))
+        return {
+            id_: Priority.URGENT
+            if id_ in changed.shares or customer in customers or account in accounts
+            else Priority.BULK
+            async for id_, customer, account, due in rows
+            if due
+        }
 
     async def _of_connected_customers(self, connection: Connection, changed: Changed) -> list[int]:
         if not changed.connected_customers:
@@ -167,14 +175,6 @@ class Marking:
             kinds, subjects = zip(*put_off, strict=True)
             await self._fanout.add_fanouts(connection, kinds=list(kinds), subjects=list(subjects))
             await self._fanout.announce_fanout(connection)
-
-
-def _priority(share: Any, few: Mapping[Subject, Priority], changed: Changed) -> Priority:
-    """The most urgent of what it is due for."""
-    if share["id"] in changed.shares:
-        return Priority.URGENT
-    of = (Subject("customer", share["customer_id"]), Subject("account", share["account_id"]))
-    return min(few.get(subject, Priority.BULK) for subject in of)
 
 
 def _of(subjects: Iterable[Subject], kind: str) -> list[str]:

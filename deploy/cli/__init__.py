@@ -15,6 +15,7 @@ COMMANDS: Final[dict[str, str]] = {
     "clones": "deploy.cli.clones",
     "commands": "deploy.cli.commands",
     "brake": "deploy.cli.brake",
+    "dead-letters": "deploy.cli.dead_letters",
     "schemas": "deploy.cli.schemas",
     "local": "deploy.cli.local",
 }
@@ -31,7 +32,7 @@ class _LazyGroup(TyperGroup):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
-        found = getattr(importlib.import_module(module), cmd_name)
+        found = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         if not isinstance(found, typer.Typer):
             app = typer.Typer(add_completion=False, rich_markup_mode=None)
             app.command(cmd_name)(found)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from deploy.local.stack import Infrastructure
-from tests.bench import backlog, clones, emulator, fanout, receiver, relay
+from tests.bench import backlog, clones, emulator, fanout, ingest, receiver, relay
 from tests.bench.page import write_section
 from tests.bench.table import Table
 
@@ -22,6 +22,7 @@ Measure = Callable[[Infrastructure], Table]
 BENCHES: Final[dict[str, Measure]] = {
     "receiver": receiver.measure,
     "clones": clones.measure,
+    "ingest": ingest.measure,
     "relay": relay.measure,
     "backlog": backlog.measure,
     "fanout": fanout.measure,

@@ -4,15 +4,15 @@ The fence is 3 s (`broker.session.timeout.ms`): until then whatever the lost one
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.local.kafka import Kafka, KafkaNode
+from deploy.local.kafka import KafkaNode
 from tests.fault.support.brokers import Topic
+from tests.fault.support.cluster import Cluster
 from tests.fault.support.outage import receiver
 from tests.fault.support.verdict import (
     AT_ONCE_S,
@@ -32,32 +32,6 @@ DEADLINE_S = 8
 
 PROBE_S = 2
 """How long one webhook waits while it is not known whether the brokers are back."""
-
-
-class Cluster:
-    """Three nodes, of which a test may harm one or two."""
-
-    def __init__(self, folder: Path) -> None:
-        self.kafka = Kafka(folder)
-        self._folder = folder
-
-    def controller(self) -> KafkaNode:
-        """The node that was the last to become the active controller."""
-        return max(self.kafka.nodes, key=self._became_controller)
-
-    def _became_controller(self, node: KafkaNode) -> int:
-        log = (self._folder / f"node-{node.node_id}" / "kafka.log").read_text()
-        epochs = re.findall(r"Becoming the active controller at epoch (\d+)", log)
-        return max(map(int, epochs), default=0)
-
-    def victim(self, *, controller: bool) -> KafkaNode:
-        """A node to harm: the active controller, or another."""
-        active = self.controller()
-        return active if controller else next(node for node in self.kafka.nodes if node is not active)
-
-    def others(self, lost: KafkaNode) -> str:
-        """Bootstrap servers without a node."""
-        return ",".join(node.address for node in self.kafka.nodes if node is not lost)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Processes of `offshoot work` that do one thing each, and are killed, frozen and watched by tests."""
 
+import asyncio
 import json
 import os
 import sys
@@ -56,7 +57,33 @@ class Member:
 
     def metric(self, name: str) -> float:
         """The value of a metric without labels, or the sum over them."""
-        (port,) = {entry["port"] for entry in self.logged("http.listening")}
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=5).text
-        lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        lines = [line.rsplit(" ", 1) for line in self._ask("metrics").text.splitlines() if line[:1] != "#"]
         return sum(float(value) for label, value in lines if label.split("{")[0] == name)
+
+    def alive(self) -> bool:
+        """Whether its liveness says so."""
+        return self._ask("livez").is_success
+
+    async def until_ready(self, *, within_s: float) -> None:
+        """Wait until its readiness says so of everything but Stripe."""
+
+        async def ready() -> bool:
+            return not await self._failing()
+
+        await until(ready, within_s=within_s, what="ready")
+
+    async def until_unready(self, check: str, *, within_s: float) -> None:
+        """Wait until its readiness says that this is not as it should be."""
+
+        async def unready() -> bool:
+            return check in await self._failing()
+
+        await until(unready, within_s=within_s, what=f"{check} is not ready")
+
+    async def _failing(self) -> set[str]:
+        checks = (await asyncio.to_thread(self._ask, "readyz")).json()["checks"]
+        return {name for name, found in checks.items() if not found["ok"]}
+
+    def _ask(self, what: str) -> httpx.Response:
+        (port,) = {entry["port"] for entry in self.logged("http.listening")}
+        return httpx.get(f"http://127.0.0.1:{port}/{what}", trust_env=False, timeout=5)
