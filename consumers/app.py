@@ -1,6 +1,7 @@
 """The composition root of `offshoot work`: builds the lanes, runs them until a signal, then ends them."""
 
 import asyncio
+import contextlib
 import functools
 import os
 import socket
@@ -186,7 +187,9 @@ class _Work:
             relay = RelayLane(
                 self._database, self._outbox, self._make_publisher, self._settings.topic, self._metrics
             )
+            self._health.add_liveness("relay", relay.pulse)
             supervisor.start("relay", lambda: self._once_migrated(relay, stop))
+            supervisor.start("outbox", functools.partial(self._count_outbox, stop))
         if Lane.CLONE in self._lanes:
             self._health.add_readiness("stripe", self._watch.health)
             supervisor.start("stripe_key", functools.partial(self._watch.run, stop))
@@ -274,6 +277,14 @@ class _Work:
                 continue
             self._metrics.shares_due.set(backlog.due)
             self._metrics.share_oldest_due_seconds.set(backlog.oldest_s)
+
+    async def _count_outbox(self, stop: asyncio.Event) -> None:
+        """Tell the outbox's age also while nobody leads."""
+        if not await self._schema.ready(stop):
+            return
+        while not await wait_for_stop(stop, BACKLOG_EVERY_S):
+            with contextlib.suppress(StoreError):
+                self._metrics.outbox_oldest_seconds.set(await self._outbox.oldest_s())
 
     def _reads(self, topic: topics.Topic, handler: Handler, group: str) -> TopicLane:
         """Make a lane that reads a topic as a member of a group."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from consumers.store.database import Database, StoreError, listen
 from consumers.store.outbox import CHANNEL_OUTBOX, Outbox
 from consumers.waiting import Wake
-from service.runtime.health import State
+from service.runtime.health import Pulse
 from service.runtime.kafka.errors import KafkaUnavailableError
 from service.runtime.kafka.transactional import Outgoing, TransactionalPublisher
 from service.runtime.lifecycle import describe_error, wait_for_stop
@@ -26,6 +26,8 @@ START_WITHIN_S: Final = 15.0
 PUBLISH_WITHIN_S: Final = 30.0
 STOP_WITHIN_S: Final = 3.0
 NOT_LEADING_PAUSE_S: Final = 1.0
+STUCK_AFTER_S: Final = 120.0
+"""Not one turn of the loop for so long: not alive. Whatever it waits for has a shorter limit."""
 
 
 class RelayLane:
@@ -45,7 +47,7 @@ class RelayLane:
         self._topic_name = topic_name
         self._metrics = metrics
         self._wake = Wake()
-        self.health = State(ok=True, state="starting")
+        self.pulse = Pulse(STUCK_AFTER_S)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until the stop."""
@@ -55,6 +57,7 @@ class RelayLane:
         ]
         try:
             while not stop.is_set():
+                self.pulse.beat()
                 try:
                     async with self._outbox.leading() as leadership:
                         if leadership is not None:
@@ -75,6 +78,7 @@ class RelayLane:
             self._metrics.relay_leading.set(1)
             get_logger().info("relay.leading")
             while not stop.is_set():
+                self.pulse.beat()
                 if not await self._publish_some(publisher):
                     await self._wake.wait(LOOK_EVERY_S)
         finally:

@@ -90,6 +90,12 @@ class Outbox:
         async with self._database.connection() as connection:
             await self._queries.delete_from_outbox(connection, ids=[row.id for row in rows])
 
+    async def oldest_s(self) -> float:
+        """Say how long the oldest record has waited; 0.0 where none does."""
+        async with self._database.connection() as connection:
+            seconds: float | None = await self._queries.oldest_in_outbox(connection)
+        return max(0.0, seconds or 0.0)
+
     @asynccontextmanager
     async def leading(self) -> AsyncIterator["Leadership | None"]:
         """Try to become the one relay; None where another is. Left, it is given up."""

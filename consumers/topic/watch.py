@@ -67,7 +67,7 @@ class Watch:
             try:
                 look = await self._reader.look(LOOK_WITHIN_S)
             except KafkaUnavailableError:
-                await self._unanswered(time.time())
+                await self.unanswered(time.time())
             else:
                 self._unanswered_since = None
                 self.kafka.set(ok=True, state="answers")
@@ -83,7 +83,8 @@ class Watch:
         elif self._progress.unjoined_s(now) >= JOINED_WITHIN_S:
             self._give_up(Rebuild.NOT_JOINED, lag=look.lag)
 
-    async def _unanswered(self, now: float) -> None:
+    async def unanswered(self, now: float) -> None:
+        """Take a look that got no answer, and give the reader up where a fresh client gets one."""
         if self._unanswered_since is None:
             self._unanswered_since = now
         elif now - self._unanswered_since >= STALLED_AFTER_S and await self._others_are_answered():

@@ -180,6 +180,11 @@ class Metrics:
             "Records published from the outbox.",
             registry=self.registry,
         )
+        self.outbox_oldest_seconds = Gauge(
+            "offshoot_outbox_oldest_seconds",
+            "How long the oldest record of the outbox has waited for Kafka: alert on this.",
+            registry=self.registry,
+        )
         self.relay_leading = Gauge(
             "offshoot_relay_leading",
             "1 while this process is the one that empties the outbox.",

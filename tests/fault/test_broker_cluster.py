@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.kafka import KafkaNode
+from service.runtime.kafka.topics import TopicState, ensure_topics
+from service.runtime.settings import TopicsSettings
 from tests.fault.support.brokers import Topic
 from tests.fault.support.cluster import Cluster
 from tests.fault.support.outage import receiver
@@ -165,3 +167,19 @@ async def test_two_of_three_killed(cluster: Cluster, topic: Topic, tmp_path: Pat
     assert len(probes) <= 1 + (lifted - noticed.at) / PROBE_S
     assert all(each.took_s < PROBE_S + MARGIN_S for each in probes)
     assert back < RECOVERS_WITHIN_S
+
+
+async def test_three_replicas_ask_for_two_in_sync(cluster: Cluster, topic_prefix: str) -> None:
+    """Also where the brokers decide how many there are, and whatever they ask for by themselves."""
+    settings = {
+        "kafka_bootstrap_servers": cluster.kafka.bootstrap_servers,
+        "kafka_topic_prefix": topic_prefix,
+    }
+    lax = Topic(cluster.kafka.bootstrap_servers, f"{topic_prefix}stripe.events", partitions=12)
+    await lax.create(replicas=3, **{"min.insync.replicas": "1"})
+    reports = await ensure_topics(TopicsSettings(**settings), create=True)  # type: ignore[arg-type]
+    found = {report.name.removeprefix(topic_prefix): report for report in reports}
+    assert "min.insync.replicas: 1, should be 2" in found["stripe.events"].details
+    assert found["offshoot.payment-methods"].state is TopicState.CREATED
+    again = await ensure_topics(TopicsSettings(**settings), create=False)  # type: ignore[arg-type]
+    assert {report.state for report in again[1:]} == {TopicState.OK}

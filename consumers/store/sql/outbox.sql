@@ -10,6 +10,10 @@ SELECT pg_notify('offshoot_outbox', '');
 -- The oldest records to publish. Those of one key are in order, since one lease at a time writes them.
 SELECT id, topic, key, headers, value FROM offshoot.outbox ORDER BY id LIMIT :limit;
 
+-- name: oldest_in_outbox()$
+-- How many seconds the oldest record has waited; no row where none does.
+SELECT extract(epoch FROM now() - added_at)::float8 FROM offshoot.outbox ORDER BY id LIMIT 1;
+
 -- name: delete_from_outbox(ids)!
 -- They are acknowledged.
 DELETE FROM offshoot.outbox WHERE id = ANY (:ids::bigint[]);

@@ -84,6 +84,17 @@ async def read_topics(client: AIOKafkaAdminClient, names: list[str]) -> dict[str
     }
 
 
+async def default_replication(client: AIOKafkaAdminClient) -> int:
+    """Say how many replicas the brokers give a topic by themselves; -1 where they do not let us read it."""
+    cluster = await client.describe_cluster()
+    broker = ConfigResource(ConfigResourceType.BROKER, str(cluster["brokers"][0]["node_id"]))
+    for response in await client.describe_configs([broker]):
+        for resource in response.resources:
+            found = {entry[0]: entry[1] for entry in resource[4]} if resource[0] == 0 else {}
+            return int(found.get("default.replication.factor") or -1)
+    return -1
+
+
 async def _read_configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     return {

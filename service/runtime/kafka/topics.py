@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from schemas import topics
-from service.runtime.kafka.admin import TopicFacts, admin_client, read_topics
+from service.runtime.kafka.admin import TopicFacts, admin_client, default_replication, read_topics
 from service.runtime.kafka.connection import client_options
 from service.runtime.settings import TopicsSettings
 
@@ -65,7 +65,8 @@ def _compare(topic: topics.Topic, found: TopicFacts, settings: TopicsSettings) -
         details.append(f"replication factor: {found.replication}, should be {wanted_replication}")
     if found.config is None:
         details.append("its configuration cannot be read: the describe-configs permission is missing")
-    for name, wanted in topic.config(wanted_replication).items():
+    # The replicas that it has ask for as many in sync, whoever decided how many those are.
+    for name, wanted in topic.config(max(wanted_replication, found.replication)).items():
         actual = wanted if found.config is None else found.config.get(name)
         if actual != wanted:
             details.append(f"{name}: {actual}, should be {wanted}")
@@ -75,13 +76,14 @@ def _compare(topic: topics.Topic, found: TopicFacts, settings: TopicsSettings) -
 
 async def _create(client: AIOKafkaAdminClient, topic: topics.Topic, settings: TopicsSettings) -> TopicReport:
     name, replication = settings.topic(topic.name), settings.kafka_replication_factor
+    copies = await default_replication(client) if replication == -1 else replication
     new = NewTopic(
         name,
         topic.partitions,
         replication,
         # aiokafka takes the broker's default, -1, only beside an assignment; an empty one says nothing.
         replica_assignments={} if replication == -1 else None,
-        topic_configs=topic.config(replication),
+        topic_configs=topic.config(copies),
     )
     response = await client.create_topics([new])
     # It never raises: what went wrong is in the answer, (topic, code, message).

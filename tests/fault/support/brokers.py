@@ -25,10 +25,12 @@ class Topic:
     name: str
     partitions: int = 3
 
-    async def create(self, *, replicas: int = 1) -> None:
+    async def create(self, *, replicas: int = 1, **config: str) -> None:
         """Make it, and wait until it takes records."""
         async with _admin(self.bootstrap_servers) as admin:
-            made = await admin.create_topics([NewTopic(self.name, self.partitions, replicas)])
+            made = await admin.create_topics(
+                [NewTopic(self.name, self.partitions, replicas, topic_configs=config)]
+            )
         assert made.topic_errors[0][1] == 0, made.topic_errors
         await self.accepts(within_s=30)
 

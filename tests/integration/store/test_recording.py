@@ -311,3 +311,15 @@ async def test_the_relay_is_told_when_the_record_is_committed(world: World, migr
     async with asyncio.timeout(5):
         await told.wait()
     await listener.close()
+
+
+async def test_the_age_of_the_outbox_is_that_of_its_oldest_record(world: World) -> None:
+    assert await world.outbox.oldest_s() == 0
+    lease = await world.see_share()
+    about = await _reach(world, lease, RecoveryPoint.PLANNED)
+    async with world.shares.fenced(lease) as recording:
+        await recording.announce(about, State.BLOCKED, Reason.CAPABILITY_INACTIVE, NOW)
+    await world.sql.execute("UPDATE offshoot.outbox SET added_at = now() - interval '90 s'")
+    async with world.shares.fenced(lease) as recording:
+        await recording.announce(about, State.BLOCKED, Reason.ACCOUNT_DISCONNECTED, NOW)
+    assert 90 <= await world.outbox.oldest_s() < 120
