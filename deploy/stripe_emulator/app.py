@@ -61,7 +61,7 @@ class Emulator:
         self._side = Starlette(routes=routes, lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one ASGI request; those of the API go past the framework, which would cost a third of it."""
+        """Answer one ASGI request; those of the API go past the web framework, which they have no use for."""
         if scope["type"] == "http" and not scope["path"].startswith(BESIDE):
             await self._api(scope, receive, send)
         else:
