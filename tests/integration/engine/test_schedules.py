@@ -224,4 +224,4 @@ def test_some_schedules(theatre: Theatre) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_many_schedules(theatre: Theatre) -> None:
-    _play(theatre, 1000)
+    _play(theatre, 900)
