@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ def stripe_mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clie
         try:
             shown = (re.fullmatch(r"Listening for HTTP at address: (\S+)\n", line) for line in process.stdout)
             address = next(filter(None, shown))[1]
+            # It writes lines for each request, and would stand still once nobody reads them.
+            threading.Thread(target=process.stdout.read, daemon=True).start()
             key = {"Authorization": "Bearer sk_test_123"}
             with httpx.Client(base_url=f"http://{address}", headers=key, trust_env=False) as client:
                 yield client
@@ -148,6 +151,12 @@ def test_finds_an_invented_parameter(
     call = {"method": method, "path": path}
     assert refusals(stripe_mock, [{**call, "parameters": parameters}]) == []
     assert len(refusals(stripe_mock, [{**call, "parameters": {**parameters, **invented}}])) == 1
+
+
+def test_takes_any_number_of_calls(stripe_mock: httpx.Client) -> None:
+    """What it writes about them fills a pipe after some four hundred."""
+    call = {"method": "POST", "path": "/v1/payment_methods", "parameters": CLONE}
+    assert refusals(stripe_mock, [call] * 1000) == []
 
 
 def test_finds_an_invented_url(stripe_mock: httpx.Client) -> None:
