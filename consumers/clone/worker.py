@@ -1,7 +1,8 @@
 """One share, from its facts to rest: load, decide, do, record; again, until nothing is left to do.
 
-Every branch of substance is in `plan`; here an action becomes a call, and `outcomes` records what became of
-it. No transaction is open across a call, and what is recorded is fenced by the lease.
+Every branch of substance is in `plan`; here an action becomes a call, and `outcomes`, `refusals` and
+`readings` record what became of it. No transaction is open across a call, and what is recorded is fenced by
+the lease.
 """
 
 import random
@@ -28,6 +29,8 @@ from consumers.clone.actions import (
 from consumers.clone.facts import CloneFacts, Intent, MethodFacts, Outcome, RecoveryPoint, ShareFacts, Step
 from consumers.clone.gates import is_attached
 from consumers.clone.outcomes import Outcomes
+from consumers.clone.readings import Readings
+from consumers.clone.refusals import Refusals
 from consumers.clone.tools import Later, Tools
 from consumers.store.recording import Recording
 from consumers.store.shares import Lease, LeaseLostError
@@ -70,7 +73,9 @@ class ShareWorker:
         self.has_turn = has_turn
         self._made_calls = 0
         self._log = get_logger().bind(share=lease.share_id, lease_token=lease.token)
-        self._outcomes = Outcomes(tools, lease, self._call, self._log)
+        self._outcomes = Outcomes(tools, lease, self._log)
+        self._refusals = Refusals(tools, lease, self._call, self._log)
+        self._readings = Readings(tools, lease)
 
     async def run(self) -> Ending:
         """Work until the share rests, must wait, or is lost.
@@ -228,7 +233,7 @@ class ShareWorker:
         try:
             reply = await self._call(intent.step, share, lambda: self._write(share, intent))
         except RefusedError as refused:
-            await self._outcomes.refused(share, method, intent, refused)
+            await self._refusals.refused(share, method, intent, refused)
         else:
             await self._outcomes.succeeded(share, method, intent, reply)
 
@@ -259,9 +264,9 @@ class ShareWorker:
                 "read_clone", share, lambda: self._tools.calls.stripe.read_payment_method(clone_id, account)
             )
         except RefusedError as refused:
-            await self._outcomes.not_read(method, clone_id, intent, refused)
+            await self._readings.not_read(method, clone_id, intent, refused)
         else:
-            await self._outcomes.read(share, method, clone_id, intent, reply)
+            await self._readings.read(share, method, clone_id, intent, reply)
 
     async def _call(self, name: str, share: ShareFacts, call: Call) -> Reply:
         """Make one call in its turn; what did not go well, and is no refusal, means later."""

@@ -1,11 +1,12 @@
 """Making due the shares that a change matters to: few of them at once, many in chunks."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from consumers.projection.seen import ConnectedCustomerSeen
-from consumers.projection.spread import MOST_AT_ONCE, Fanout, Priority, Subject, at_once
+from consumers.projection.spread import MOST_AT_ONCE, Fanout, Priority, Subject, at_once, priority_of
 from consumers.store import arrays
 from consumers.store.database import Connection, load_queries
 
@@ -92,7 +93,10 @@ class Marking:
     async def _lock(
         self, connection: Connection, few: Mapping[Subject, Priority], changed: Changed
     ) -> dict[int, Priority]:
-        """Lock every share that this transaction will touch; return those due by it, and how urgent."""
+        """Lock every share that this transaction will touch; return those due by it, and how urgent.
+
+        That is judged again by how many there are: more may have come since they were weighed.
+        """
         rows = self._queries.lock_shares(
             connection,
             customers=_of(few, "customer"),
@@ -100,14 +104,15 @@ class Marking:
             ids=sorted(changed.shares),
             others=await self._of_connected_customers(connection, changed),
         )
+        due = [(id_, customer, account) async for id_, customer, account, is_due in rows if is_due]
         urgent = [subject for subject, priority in few.items() if priority is Priority.URGENT]
-        customers, accounts = set(_of(urgent, "customer")), set(_of(urgent, "account"))
+        customers = _still_few(_of(urgent, "customer"), (customer for _, customer, _ in due))
+        accounts = _still_few(_of(urgent, "account"), (account for _, _, account in due))
         return {
             id_: Priority.URGENT
             if id_ in changed.shares or customer in customers or account in accounts
             else Priority.BULK
-            async for id_, customer, account, due in rows
-            if due
+            for id_, customer, account in due
         }
 
     async def _of_connected_customers(self, connection: Connection, changed: Changed) -> list[int]:
@@ -175,6 +180,11 @@ class Marking:
             kinds, subjects = zip(*put_off, strict=True)
             await self._fanout.add_fanouts(connection, kinds=list(kinds), subjects=list(subjects))
             await self._fanout.announce_fanout(connection)
+
+
+def _still_few(subjects: Iterable[str], of_shares: Iterable[str]) -> set[str]:
+    found = Counter(of_shares)
+    return {subject for subject in subjects if priority_of(found[subject]) is Priority.URGENT}
 
 
 def _of(subjects: Iterable[Subject], kind: str) -> list[str]:

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from consumers.projection.spread import FEW, Priority
+from consumers.projection.spread import FEW, Priority, Subject
 from consumers.store.database import load_queries
+from consumers.store.marking import Changed, Marking
 from consumers.store.shares import IN_FLIGHT_PER_ACCOUNT, Lease
 from tests.integration.store.world import Connection, World
 from tests.unit.consumers.sightings import card, customer
@@ -125,6 +126,17 @@ async def test_what_a_customer_changes_is_urgent_unless_it_has_many_accounts(
     marked = await world.sql.fetch("SELECT DISTINCT priority FROM offshoot.share WHERE due_at <= now()")
 
     assert [[row["priority"] for row in rows] for rows in (made, marked)] == [[priority], [priority]]
+
+
+async def test_shares_that_come_after_they_were_weighed_are_bulk_all_the_same(world: World) -> None:
+    """A new account is given to many customers in chunks while its first events are ingested."""
+    await _shares(world.sql, FEW + 1, priority=BULK, accounts=1)
+    weighed_before = {Subject("account", "acct_0"): URGENT}
+
+    async with world.database.transaction() as connection:
+        due = await Marking()._lock(connection, weighed_before, Changed(accounts={"acct_0"}))  # noqa: SLF001
+
+    assert set(due.values()) == {BULK}
 
 
 async def test_one_that_is_urgent_stays_so_until_it_is_done(world: World) -> None:
