@@ -34,6 +34,8 @@ from service.runtime.settings import ServeSettings, unknown_settings
 
 _CONNECT_S = 1.5
 _FLUSH_S = 2.0
+_EXIT_S = 1.0
+"""Of the grace, kept back for what follows the draining: tasks that end, and the interpreter."""
 _LAST_S = 1.0
 """Kept back for the private listener, so that health and metrics tell of the draining."""
 
@@ -81,7 +83,7 @@ async def _serve(settings: ServeSettings, kafka_options: dict[str, Any]) -> int:
         supervisor.start("tick", functools.partial(tick.run, stop))
         await stop.wait()
         await _drain(
-            grace_s=settings.shutdown_grace_s,
+            grace_s=settings.shutdown_grace_s - _EXIT_S,
             intake=intake,
             public=public,
             publisher=publisher,

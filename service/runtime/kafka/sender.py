@@ -192,8 +192,6 @@ class Sender:
         elif isinstance(error, _TOO_LARGE) and len(batch.entries) > 1:
             batch.settled = True
             alone = [self._begin(batch.partition, entry, batch.began) for entry in batch.entries]
-            for each in alone:
-                each.full = True
             queue.extendleft(reversed(alone))
             self._unsettled = deque(sorted([*alone, *self._unsettled], key=lambda each: each.began))
         elif isinstance(error, _TOO_LARGE):

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from service.receiver.signature import SignatureVerifier
 from service.receiver.webhook import Receiver
 from service.runtime.health import Health
 from service.runtime.metrics import Metrics
+from tests.support.waiting import until
 from tests.unit.service.fakes import FakeProducer, unexplained
 from tests.unit.service.signing import NOW, SECRET, event_body, signature
 
@@ -235,3 +236,68 @@ async def test_more_is_read_only_when_enough_is_answered() -> None:
     await asyncio.gather(*connection.producer.answering)
     assert connection.statuses() == [200] * (TURNS_AT_MOST + 1)
     assert connection.wire.reading
+
+
+async def test_a_connection_is_closed_once_it_was_idle_for_so_long() -> None:
+    connection = await _connect()
+    connection.protocol.timeout_keep_alive = 0.1  # type: ignore[assignment] # uvicorn hands it to call_later
+    began = asyncio.get_running_loop().time()
+    for _ in range(3):
+        connection.feed([_request(event_body(), signed=True, chunk=None)])
+        await asyncio.sleep(0)
+    connection.producer.gate.clear()
+    connection.feed([_request(event_body(), signed=True, chunk=None)])
+    await until(_past(began + 0.25), within_s=5, what="twice the limit and more has passed")
+    assert not connection.wire.closed, "a webhook waits for its answer"
+    connection.producer.gate.set()
+    await asyncio.gather(*connection.producer.answering)
+    idle_since = asyncio.get_running_loop().time()
+    await until(_closed(connection.wire), within_s=5, what="the connection is closed")
+    assert asyncio.get_running_loop().time() - idle_since >= 0.09
+
+
+async def test_idleness_counts_from_the_last_answer() -> None:
+    connection = await _connect()
+    connection.protocol.timeout_keep_alive = 1  # seconds
+    began = asyncio.get_running_loop().time()
+    connection.feed([_request(event_body(), signed=True, chunk=None)])
+    await until(_past(began + 0.3), within_s=5, what="some of the limit has passed")
+    connection.feed([_request(event_body(), signed=True, chunk=None)])
+    idle_since = asyncio.get_running_loop().time()
+    await until(_closed(connection.wire), within_s=5, what="the connection is closed")
+    assert asyncio.get_running_loop().time() - idle_since > 0.9
+    assert connection.statuses() == [200, 200]
+
+
+async def test_the_date_of_an_answer_is_that_of_its_second() -> None:
+    """uvicorn makes the list of its headers anew every second."""
+    connection = await _connect()
+    for date in (b"one", b"two"):
+        connection.protocol.server_state.default_headers = [(b"date", date)]
+        connection.feed([_request(event_body(), signed=True, chunk=None)] * 2)
+    assert re.findall(rb"date: (\w+)\r\n", connection.wire.written) == [b"one", b"one", b"two", b"two"]
+
+
+async def test_a_request_that_is_still_coming_is_not_idle() -> None:
+    connection = await _connect()
+    connection.protocol.timeout_keep_alive = 0.05  # type: ignore[assignment] # as above
+    whole = _request(event_body(), signed=True, chunk=None)
+    connection.feed([whole, whole[:-5]])
+    now = asyncio.get_running_loop().time()
+    await until(_past(now + 0.15), within_s=5, what="more than the limit has passed")
+    connection.feed([whole[-5:]])
+    assert connection.statuses() == [200, 200]
+
+
+def _past(moment: float) -> Callable[[], Awaitable[bool]]:
+    async def past() -> bool:
+        return asyncio.get_running_loop().time() > moment
+
+    return past
+
+
+def _closed(wire: Wire) -> Callable[[], Awaitable[bool]]:
+    async def closed() -> bool:
+        return wire.closed
+
+    return closed

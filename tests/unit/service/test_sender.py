@@ -19,6 +19,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from service.runtime.kafka.partition import partition_of
 from service.runtime.kafka.sender import Sender, SendResult
+from tests.support.waiting import until
 
 OK, TOO_LARGE = 0, 10
 NO_ANSWER = 12345
@@ -170,6 +171,20 @@ async def test_no_answer_by_the_deadline_is_told_as_such_and_what_comes_later_is
     await asyncio.sleep(0)
 
 
+async def test_each_has_its_own_deadline() -> None:
+    sender = sender_over(FakeClient(Gate()), deadline_s=0.2)
+    began = asyncio.get_running_loop().time()
+    first = add(sender, partition=0)
+
+    async def later() -> bool:
+        return asyncio.get_running_loop().time() > began + 0.1
+
+    await until(later, within_s=5, what="half the deadline has passed")
+    second = add(sender, partition=1)
+    assert await soon(first) is SendResult.TIMED_OUT
+    assert await soon(second) is SendResult.TIMED_OUT
+
+
 async def test_what_waited_behind_a_silent_broker_until_its_deadline_is_not_sent_after_it() -> None:
     gate = Gate()
     client = FakeClient(gate)
@@ -219,11 +234,18 @@ async def test_a_silent_broker_holds_up_no_other() -> None:
 
 
 async def test_a_batch_that_is_tried_again_stays_before_what_came_after_it() -> None:
-    client = FakeClient(in_turn(coding(NotLeaderForPartitionError.errno), coding(OK), coding(OK)))
+    gate = Gate()
+
+    async def refuse(node: int, values: dict[int, list[bytes]]) -> Codes:
+        await gate(node, values)
+        return {0: NotLeaderForPartitionError.errno}
+
+    client = FakeClient(in_turn(refuse, coding(OK), coding(OK)))
     sender = sender_over(client)
     first = add(sender, b"1")
     await client.sent.acquire()
     second = add(sender, b"2")
+    gate.opened.set()
     assert [await soon(first), await soon(second)] == [SendResult.ACKED] * 2
     assert [values for _, values in client.requests] == [{0: [b"1"]}, {0: [b"1"]}, {0: [b"2"]}]
 
@@ -332,10 +354,11 @@ async def test_settling_waits_for_what_is_out() -> None:
     sender = sender_over(client)
     heard = add(sender)
     await client.sent.acquire()
-    settling = asyncio.create_task(sender.settle(5))
+    settling = asyncio.create_task(sender.settle(60))
     await asyncio.sleep(0)
     gate.opened.set()
-    assert await settling
+    async with asyncio.timeout(5):
+        assert await settling
     assert heard.result() is SendResult.ACKED
 
 
