@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -109,8 +110,10 @@ class Outcomes:
     def _seen(
         self, command: CommandFacts, method: objects.PaymentMethod, *, has_mandate: bool
     ) -> ConnectedMethodSeen:
-        # In whole seconds, so that an event of the same one still counts.
+        # The method's own beginning, by Stripe's clock: no later event looks old by it.
         as_of = self._tools.now().replace(microsecond=0)
+        if method.created is not None:
+            as_of = datetime.fromtimestamp(method.created, UTC)
         seen = objects.connected_method_seen(method, as_of, command.account.id)
         return replace(seen, mandate=MandateSeen(active=True, as_of=as_of)) if has_mandate else seen
 

@@ -96,9 +96,9 @@ class ConnectedReadingLane:
             self._metrics.readings.labels(label, "read").inc()
 
     async def _seen(self, reading: ConnectedReading) -> ConnectedMethodSeen | ConnectedCustomerSeen | None:
-        # Before it is sent: what it shows is not newer than this. In whole seconds, so that an event of the
-        # same one still counts.
-        read_at = self._now().replace(microsecond=0)
+        # By Stripe's clock where that is known; else by ours, before it is sent and in whole seconds, so that
+        # an event of the same one still counts.
+        read_at = reading.as_of or self._now().replace(microsecond=0)
         try:
             reply = await self._calls.make(
                 f"read_connected_{reading.kind}", lambda: self._read(reading), account=reading.account_id

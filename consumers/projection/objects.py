@@ -61,6 +61,7 @@ class PaymentMethod(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None = None
     card: dict[str, Any] | None = None
     us_bank_account: dict[str, Any] | None = None
+    created: int | None = None
 
 
 class SetupIntent(msgspec.Struct, frozen=True):

@@ -19,12 +19,16 @@ SETTLE: Final = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class ConnectedReading:
-    """An object to read on a connected account; `claimed` as in `Refresh`."""
+    """An object to read on a connected account; `claimed` as in `Refresh`.
+
+    `as_of` is Stripe's second from which on what it shows counts; None where nothing was heard.
+    """
 
     account_id: str
     kind: ConnectedKind
     id: str
     claimed: datetime
+    as_of: datetime | None = None
 
 
 class ConnectedObjects:
@@ -119,7 +123,9 @@ class ConnectedObjects:
         """Take objects whose reading is due; each is so again after `again`, ever later up to `longest`."""
         rows = self._queries.claim_connected_readings(connection, limit=limit, again=again, longest=longest)
         return [
-            ConnectedReading(row["account_id"], ConnectedKind(row["kind"]), row["id"], row["claimed"])
+            ConnectedReading(
+                row["account_id"], ConnectedKind(row["kind"]), row["id"], row["claimed"], row["as_of"]
+            )
             async for row in rows
         ]
 

@@ -160,10 +160,14 @@ WHERE r.kind = 'payment_method' AND r.id = ANY (:ids::text[])
 
 -- name: claim_connected_readings(limit, again, longest)
 -- Take objects whose reading is due, on accounts that let us; due_at moves ahead, so that a reader that dies is followed by
--- another, and its new value is what the reading must find unchanged.
+-- another, and its new value is what the reading must find unchanged. What it shows counts from Stripe's second of what was
+-- heard last, not from our clock: it is at least as new, and makes no later event look old.
 WITH due AS (
-    SELECT r.account_id, r.kind, r.id FROM offshoot.connected_reading AS r
+    SELECT r.account_id, r.kind, r.id,
+        coalesce(CASE WHEN isfinite(r.as_of) THEN r.as_of END, CASE WHEN isfinite(m.as_of) THEN m.as_of END) AS as_of
+    FROM offshoot.connected_reading AS r
     JOIN offshoot.account AS a ON a.id = r.account_id
+    LEFT JOIN offshoot.connected_payment_method AS m ON r.kind = 'payment_method' AND m.id = r.id
     WHERE r.due_at <= now() AND a.disconnected_at IS NULL
     ORDER BY r.due_at LIMIT :limit
     FOR NO KEY UPDATE OF r SKIP LOCKED
@@ -171,7 +175,7 @@ WITH due AS (
 UPDATE offshoot.connected_reading AS r
 SET due_at = now() + least(:again::interval * 2 ^ least(r.attempts, 10), :longest::interval), attempts = r.attempts + 1
 FROM due AS d WHERE (r.account_id, r.kind, r.id) = (d.account_id, d.kind, d.id)
-RETURNING r.account_id, r.kind, r.id, r.due_at AS claimed;
+RETURNING r.account_id, r.kind, r.id, r.due_at AS claimed, d.as_of;
 
 -- name: next_connected_reading()$
 -- Seconds until the next such reading is due; null when none waits.

@@ -305,6 +305,21 @@ async def test_a_thin_event_has_the_method_read(world: World) -> None:
     assert await _due(world) == []
 
 
+async def test_a_reading_makes_no_later_event_look_old(world: World) -> None:
+    """Whatever our clock says: it counts from Stripe's second of the event that asked for it."""
+    await world.see(_hint(3))
+    (reading,) = await _due(world)
+    assert reading.as_of == at(3)
+
+    await world.see(connected_card(1))
+    await world.see(replace(_hint(5), kind=ConnectedKind.CUSTOMER, id="cus_C"))
+    readings = {each.kind: each for each in await _due(world)}
+    assert readings[ConnectedKind.CUSTOMER].as_of == at(5)
+    await world.sql.execute("UPDATE offshoot.connected_reading SET as_of = 'infinity'")
+    readings = {each.kind: each for each in await _due(world)}
+    assert readings[ConnectedKind.PAYMENT_METHOD].as_of == at(1), "what its row knows of"
+
+
 async def test_its_snapshot_settles_it_whichever_comes_first(world: World) -> None:
     orders: list[list[Seen]] = [[_hint(3), connected_card(3)], [connected_card(3), _hint(3)]]
     for events in orders:
