@@ -301,3 +301,12 @@ def _closed(wire: Wire) -> Callable[[], Awaitable[bool]]:
         return wire.closed
 
     return closed
+
+
+async def test_only_an_answer_that_closes_says_so() -> None:
+    connection = await _connect()
+    request = _request(event_body(), signed=True, chunk=None)
+    connection.feed([request, request.replace(b"Host: test\r\n", b"Host: test\r\nConnection: close\r\n")])
+    assert connection.wire.closed
+    first, last = connection.wire.written.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [b"connection: close\r\n" in each for each in (first, last)] == [False, True]
