@@ -89,6 +89,7 @@ class Watch:
             self._unanswered_since = now
         elif now - self._unanswered_since >= STALLED_AFTER_S and await self._others_are_answered():
             self._give_up(Rebuild.NOT_ANSWERED)
+        self._behind.set(max(0.0, self._progress.behind_s(now)))
         self.kafka.set(ok=False, state="Kafka does not answer")
 
     def _give_up(self, why: Rebuild, **facts: int) -> None:

@@ -26,6 +26,7 @@ from tests.fault.support.verdict import (
     report,
 )
 from tests.integration.receiver import records
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -181,5 +182,9 @@ async def test_three_replicas_ask_for_two_in_sync(cluster: Cluster, topic_prefix
     found = {report.name.removeprefix(topic_prefix): report for report in reports}
     assert "min.insync.replicas: 1, should be 2" in found["stripe.events"].details
     assert found["offshoot.payment-methods"].state is TopicState.CREATED
-    again = await ensure_topics(TopicsSettings(**settings), create=False)  # type: ignore[arg-type]
-    assert {report.state for report in again[1:]} == {TopicState.OK}
+
+    async def all_are_right() -> bool:
+        again = await ensure_topics(TopicsSettings(**settings), create=False)  # type: ignore[arg-type]
+        return {report.state for report in again[1:]} == {TopicState.OK}
+
+    await until(all_are_right, within_s=20, what="every node knows the topics, and they are right")

@@ -14,6 +14,7 @@ from consumers.topic.dead_letters import DeadLetters
 from consumers.topic.handler import Unreadable
 from consumers.topic.lane import TopicLane
 from consumers.topic.limit import RUN_AT_MOST
+from consumers.topic.watch import STALLED_AFTER_S
 from deploy.local.kafka import Kafka
 from schemas.dead_letters import VALUE_OMITTED, DeadLetter, original_headers
 from schemas.topics import MAX_MESSAGE_BYTES
@@ -55,6 +56,7 @@ class Topic:
         self.name, self.letters, self.group = f"{prefix}topic", f"{prefix}letters", f"{prefix}group"
         self.metrics = Metrics()
         self.handler = Notes()
+        self.readers: list[GroupReader] = []
         self._options = {"bootstrap_servers": bootstrap_servers}
         self._producer = producer
 
@@ -76,7 +78,9 @@ class Topic:
         await asyncio.gather(*acks)
 
     def reader(self) -> GroupReader:
-        return GroupReader(self._options, self.name, self.group, most_records=500, client_id="test")
+        reader = GroupReader(self._options, self.name, self.group, most_records=500, client_id="test")
+        self.readers.append(reader)
+        return reader
 
     def lane(self) -> TopicLane:
         async def found() -> str:
@@ -117,11 +121,13 @@ class Topic:
         """The group's offset of each partition that has one."""
         return await committed(self.bootstrap_servers, self.group, self.name)
 
-    async def until_committed(self, partition: int, offset: int) -> None:
+    async def until_committed(self, partition: int, offset: int, *, within_s: float = 20) -> None:
         async def is_committed() -> bool:
             return (await self.committed()).get(partition) == offset
 
-        await until(is_committed, within_s=20, what=f"offset {offset} of partition {partition} committed")
+        await until(
+            is_committed, within_s=within_s, what=f"offset {offset} of partition {partition} committed"
+        )
 
     async def dead(self) -> list[Record]:
         """The dead letters."""
@@ -313,3 +319,21 @@ async def test_a_look_tells_the_lag_of_what_is_assigned(topic: Topic) -> None:
     look = await reader.look(5)
     assert (look.lag, dict(look.at), dict(look.ends)) == (0, {0: 3, 1: 0}, {0: 3, 1: 0})
     await reader.stop(5)
+
+
+@pytest.mark.slow
+async def test_a_client_that_gives_no_more_records_is_replaced(topic: Topic) -> None:
+    """The task that fetches has died, and nobody says so: only that nothing moves while there is a lag."""
+    await topic.send(b"one")
+    async with topic.reading():
+        await topic.until_committed(0, 1)
+        (reader,) = topic.readers
+        fetcher = reader._consumer._fetcher  # noqa: SLF001 - as a fault of aiokafka's would
+        for task in (fetcher._fetch_task, *fetcher._pending_tasks):  # noqa: SLF001 - likewise
+            task.cancel()
+        await topic.send(b"two")
+        await topic.until_committed(0, 2, within_s=STALLED_AFTER_S + 30)
+    assert topic.handler.read == [b"one", b"two"]
+    rebuilds = "offshoot_consumer_rebuilds_total"
+    stalled = topic.metrics.registry.get_sample_value(rebuilds, {"topic": "topic", "reason": "stalled"})
+    assert (stalled, len(topic.readers)) == (1, 2)

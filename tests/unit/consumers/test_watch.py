@@ -81,9 +81,11 @@ def test_a_group_that_gives_no_partitions(world: World) -> None:
 
 async def test_brokers_that_answer_nobody_are_no_fault_of_the_reader(world: World) -> None:
     world.others_are_answered = False
+    world.see(5, 9, waited_s=0, after_s=0)
     await world.watch.unanswered(NOW)
     await world.watch.unanswered(NOW + 3600)
     assert world.reader.given_up is None
+    assert world.value("offshoot_consumer_lag_seconds") == 3600, "what waited goes on waiting"
     assert not world.watch.kafka().ok
     world.others_are_answered = True
     await world.watch.unanswered(NOW + 3605)
