@@ -73,13 +73,13 @@ async def test_a_member_is_frozen_for_longer_than_the_group_waits(group: Ingesti
     """The others go on without it; it wakes up, has lost its partitions, and joins again by itself."""
     other, victim = await group.join(), await group.join()
     await group.until_steady()
-    joined = len(victim.logged("consumer.assigned"))
+    joined, before = group.assignments(victim), group.assignments(other)
     struck = time.monotonic()
     victim.process.freeze()
-    await other.until_logged("consumer.assigned", count=len(other.logged("consumer.assigned")) + 1)
+    await group.until_assigned(other, before + 1)
     await group.until_steady()
     victim.process.thaw()
-    await victim.until_logged("consumer.assigned", count=joined + 1, within_s=30)
+    await group.until_assigned(victim, joined + 1)
     await group.until_steady()
     await group.verdict("a member SIGSTOPped past its session", struck, within_s=60)
     assert not victim.logged("task.failed")
@@ -95,7 +95,7 @@ async def test_postgres_is_restarted(group_of_its_own: Ingesting, own_postgres: 
     back = time.monotonic()
     took_s = await group.verdict("Postgres SIGKILLed and started", back, within_s=60)
     assert took_s < 30
-    assert len(group.members[0].logged("consumer.assigned")) == 1, "it never lost its membership"
+    assert group.assignments(group.members[0]) == 1, "it never lost its membership"
 
 
 @pytest.mark.slow
@@ -111,7 +111,7 @@ async def test_postgres_refuses(group_of_its_own: Ingesting, own_postgres: Postg
     await asyncio.to_thread(own_postgres.start)
     back = time.monotonic()
     await group.verdict("Postgres stopped and started", back, within_s=60)
-    assert len(group.members[0].logged("consumer.assigned")) == 1
+    assert group.assignments(group.members[0]) == 1
 
 
 @pytest.mark.slow
@@ -127,4 +127,4 @@ async def test_postgres_is_frozen(group_of_its_own: Ingesting, own_postgres: Pos
         own_postgres.thaw()
     back = time.monotonic()
     await group.verdict("Postgres SIGSTOPped", back, within_s=90)
-    assert len(group.members[0].logged("consumer.assigned")) == 1
+    assert group.assignments(group.members[0]) == 1

@@ -39,8 +39,16 @@ class Ingesting:
         member = Member(self.folder, "ingest", self.settings)
         self.members.append(member)
         member.process.start()
-        await member.until_logged("consumer.assigned", within_s=60)
+        await self.until_assigned(member, 1, within_s=60)
         return member
+
+    def assignments(self, member: Member) -> int:
+        """How often the group has given a member its partitions of the events."""
+        return len(member.logged("consumer.assigned", topic=self.topic))
+
+    async def until_assigned(self, member: Member, count: int, *, within_s: float = 30) -> None:
+        """Wait until that has been so often."""
+        await member.until_logged("consumer.assigned", topic=self.topic, count=count, within_s=within_s)
 
     async def until_steady(self) -> None:
         """Wait until events have flowed for a while."""

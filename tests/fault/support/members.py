@@ -40,18 +40,18 @@ class Member:
             name=only,
         )
 
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        """What it has logged under that name, whole lines only."""
+    def logged(self, event: str, **facts: str) -> list[dict[str, Any]]:
+        """What it has logged under that name and with those facts, whole lines only."""
         lines = [line for line in self.process.output().splitlines(keepends=True) if line.endswith("\n")]
         entries = [json.loads(line) for line in lines if line.startswith("{")]
-        return [entry for entry in entries if entry["event"] == event]
+        return [entry for entry in entries if entry["event"] == event and facts.items() <= entry.items()]
 
-    async def until_logged(self, event: str, *, count: int = 1, within_s: float = UP_S) -> None:
+    async def until_logged(self, event: str, *, count: int = 1, within_s: float = UP_S, **facts: str) -> None:
         """Wait until it has logged something so many times."""
 
         async def found() -> bool:
             assert self.process.running, self.process.output()[-2000:]
-            return len(self.logged(event)) >= count
+            return len(self.logged(event, **facts)) >= count
 
         await until(found, within_s=within_s, what=f"{self.process.name} says {event}")
 
