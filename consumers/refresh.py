@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final, TypeVar, assert_never
 
 import msgspec
@@ -11,7 +12,7 @@ from consumers.projection import objects
 from consumers.projection.observe import Reading
 from consumers.projection.seen import Kind
 from consumers.projection.spread import Priority
-from consumers.store.database import Database, StoreError, listen
+from consumers.store.database import Database, StoreError, listen, past_conflicts
 from consumers.store.projections import CHANNEL_REFRESH, ProjectionStore, Refresh
 from consumers.stripe_calls import KeyWatch, StripeCalls
 from consumers.stripe_errors import AccountInvalidError, RefusedError, StripeError
@@ -88,7 +89,7 @@ class RefreshLane:
 
     async def _read(self, refresh: Refresh) -> None:
         try:
-            due = await self._read_and_apply(refresh)
+            due = await past_conflicts(partial(self._read_and_apply, refresh))
         except StripeError as error:
             ending = await self._not_read(refresh, error)
             get_logger().warning(

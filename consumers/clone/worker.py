@@ -32,6 +32,7 @@ from consumers.clone.outcomes import Outcomes
 from consumers.clone.readings import Readings
 from consumers.clone.refusals import Refusals
 from consumers.clone.tools import Later, Tools
+from consumers.store.database import past_conflicts
 from consumers.store.recording import Recording
 from consumers.store.shares import Lease, LeaseLostError
 from consumers.stripe_calls import Call
@@ -84,7 +85,7 @@ class ShareWorker:
             StoreError: Postgres is away; the lease runs out by itself and another goes on.
         """
         try:
-            return await self._until_rest()
+            return await past_conflicts(self._until_rest)
         except LeaseLostError:
             self._log.warning("share.lease_lost")
             return Ending.LEASE_LOST
@@ -120,8 +121,7 @@ class ShareWorker:
         if isinstance(action, LookUpAccount):
             await self._tools.projections.want_account(share.account.id)
             return
-        async with self._tools.shares.fenced(self._lease) as recording:
-            await recording.want_reading(action.kind, action.id)
+        await self._tools.projections.want_reading(action.kind, action.id)
 
     async def _release(self) -> Ending:
         await self._tools.shares.release(self._lease)

@@ -36,6 +36,7 @@ from consumers.commands.plan import (
 from consumers.commands.tools import CommandTools, Ending
 from consumers.projection import objects
 from consumers.store.commands import CommandLease
+from consumers.store.database import past_conflicts
 from consumers.store.shares import LeaseLostError
 from consumers.stripe_calls import Call
 from consumers.stripe_errors import (
@@ -78,7 +79,7 @@ class CommandWorker:
             StoreError: Postgres is away; the lease runs out by itself and another goes on.
         """
         try:
-            return await self._until_result()
+            return await past_conflicts(self._until_result)
         except LeaseLostError:
             self._log.warning("command.lease_lost")
             return Ending.LEASE_LOST

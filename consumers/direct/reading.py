@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final, assert_never
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from consumers.projection import objects
 from consumers.projection.seen import ConnectedCustomerSeen, ConnectedKind, ConnectedMethodSeen
 from consumers.store.connected import ConnectedReading
-from consumers.store.database import Database, StoreError, listen
+from consumers.store.database import Database, StoreError, listen, past_conflicts
 from consumers.store.projections import CHANNEL_REFRESH, ProjectionStore
 from consumers.stripe_calls import KeyWatch, StripeCalls
 from consumers.stripe_errors import AccountInvalidError, RefusedError, StripeError
@@ -79,7 +80,7 @@ class ConnectedReadingLane:
         label = f"connected_{reading.kind}"
         try:
             seen = await self._seen(reading)
-            due = await self._projections.apply_connected_reading(reading, seen)
+            due = await past_conflicts(partial(self._projections.apply_connected_reading, reading, seen))
         except AccountInvalidError as error:
             # Only a reading of the account says what it means.
             await self._projections.want_account(reading.account_id)

@@ -10,10 +10,10 @@ Anything else that Postgres objects to is a mistake of ours and passes as it is.
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import resources
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import aiosql
 import asyncpg
@@ -28,6 +28,9 @@ Connection: TypeAlias = (
 STATEMENT_TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 5.0
 RECONNECT_S: Final = 1.0
+CONFLICTS_AT_MOST: Final = 5
+
+_T = TypeVar("_T")
 
 
 class StoreError(Exception):
@@ -76,6 +79,18 @@ def translated() -> Iterator[None]:
         asyncpg.ObjectInUseError,
     ) as error:
         raise UnavailableError(type(error).__name__) from error
+
+
+async def past_conflicts(do: Callable[[], Awaitable[_T]]) -> _T:
+    """Do what may be done again, and do it again at once where another transaction was in its way.
+
+    Raises:
+        ConflictError: that happened `CONFLICTS_AT_MOST` times.
+    """
+    for _ in range(CONFLICTS_AT_MOST - 1):
+        with suppress(ConflictError):
+            return await do()
+    return await do()
 
 
 @functools.cache

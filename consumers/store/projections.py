@@ -202,6 +202,15 @@ class ProjectionStore:
             await self._refresh.want_account(connection, id=account, called_invalid=called_invalid)
             await self._refresh.announce_refresh(connection)
 
+    async def want_reading(self, kind: Kind, id_: str) -> None:
+        """Have a platform's customer or method read at once: a detach waits for it.
+
+        Whoever asks holds no share meanwhile: ingest locks what is read first, and then the shares.
+        """
+        async with self._database.transaction() as connection:
+            await self._refresh.want_reading(connection, kind=kind, id=id_)
+            await self._refresh.announce_refresh(connection)
+
     async def claim_refreshes(self, limit: int) -> list[Refresh]:
         """Take objects that must be read at Stripe."""
         async with self._database.connection() as connection:

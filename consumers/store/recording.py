@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from consumers.clone.facts import Connected, Content, Intent, MethodFacts, Outcome, Step
-from consumers.projection.seen import Kind
 from consumers.store.database import Connection
 from consumers.store.outbox import Outbox
 from schemas.cloudevents import rfc3339
@@ -207,12 +206,7 @@ class Recording:
         """Record that it was deleted on its account."""
         await self._of_share("forget_connected_customer", now=now)
 
-    # -- the platform, and the others
-
-    async def want_reading(self, kind: Kind, id_: str) -> None:
-        """Have a platform object read at once."""
-        await self._queries.want_reading(self._connection, kind=kind, id=id_)
-        await self._queries.announce_reading(self._connection)
+    # -- the others
 
     async def announce(
         self, method: MethodFacts, state: State, reason: Reason | None, now: datetime

@@ -27,6 +27,16 @@ SET refresh_at = coalesce(refresh_at, now()),
     invalid_at = CASE WHEN :called_invalid::boolean THEN coalesce(invalid_at, now()) ELSE invalid_at END
 WHERE id = :id;
 
+-- name: want_reading(kind, id)!
+-- Have a platform object read at once, unless somebody is reading it already.
+-- No event settles this doubt: a detach waits for the reading.
+WITH customers AS (
+    UPDATE offshoot.customer SET refresh_at = coalesce(refresh_at, now()), doubt_as_of = 'infinity'
+    WHERE :kind::text = 'customer' AND id = :id
+)
+UPDATE offshoot.payment_method SET refresh_at = coalesce(refresh_at, now()), doubt_as_of = 'infinity'
+WHERE :kind::text = 'payment_method' AND id = :id;
+
 -- name: doubt_unknown_customers(settle, ids)!
 -- A method whose customer was never seen: perhaps its event comes, else it is read.
 UPDATE offshoot.customer SET refresh_at = coalesce(refresh_at, now() + :settle::interval)

@@ -321,20 +321,6 @@ WHERE engaged_at IS NULL AND :most <= (
 )
 RETURNING true;
 
--- name: want_reading(kind, id)!
--- Have a platform object read at once, unless somebody is reading it already.
--- No event settles this doubt: a detach waits for the reading.
-WITH customers AS (
-    UPDATE offshoot.customer SET refresh_at = coalesce(refresh_at, now()), doubt_as_of = 'infinity'
-    WHERE :kind::text = 'customer' AND id = :id
-)
-UPDATE offshoot.payment_method SET refresh_at = coalesce(refresh_at, now()), doubt_as_of = 'infinity'
-WHERE :kind::text = 'payment_method' AND id = :id;
-
--- name: announce_reading()!
--- Wake the reader when this transaction commits.
-SELECT pg_notify('offshoot_refresh', '');
-
 -- name: record_state(state, reason, now, platform_payment_method_id, share_id)^
 -- Set what is to be announced and return the whole of it; the version rises with each.
 UPDATE offshoot.clone AS k

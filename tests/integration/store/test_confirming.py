@@ -110,10 +110,9 @@ async def test_what_a_detach_waited_for_is_certain_when_stripe_does_not_know_it(
     world: World, lane: RefreshLane, stripe: Answering
 ) -> None:
     """The share goes on; that it can be read no more is no reason to wait for ever."""
-    lease = await world.see_share()
+    await world.see_share()
     await world.see(card(2, detached=True))
-    async with world.shares.fenced(lease) as recording:
-        await recording.want_reading(Kind.PAYMENT_METHOD, "pm_P")
+    await world.projections.want_reading(Kind.PAYMENT_METHOD, "pm_P")
     await world.settle()
     stripe.answer(404, _MISSING)
 

@@ -203,6 +203,54 @@ async def test_following_grants_and_marking_do_not_deadlock(world: World) -> Non
     assert [end for end in ends if isinstance(end, Exception)] == []
 
 
+async def test_whoever_asks_for_a_reading_holds_no_share_meanwhile(world: World, tools: Tools) -> None:
+    """Ingest locks a customer and then its shares; done the other way round, the two met in a deadlock."""
+    lease = await world.see_share()
+    await world.sql.execute("UPDATE offshoot.share SET connected_customer_id = 'cus_C'")
+    await world.sql.execute(
+        "INSERT INTO offshoot.clone (share_id, platform_payment_method_id, generation, recovery_point,"
+        " connected_payment_method_id, state) VALUES ($1, 'pm_P', 1, 'attached', 'pm_C', 'ready')",
+        lease.share_id,
+    )
+    await world.see(customer(2, deleted=True))
+
+    async with world.sql.transaction():
+        await world.sql.execute("SELECT FROM offshoot.customer FOR NO KEY UPDATE")
+        work = await world.start(ShareWorker(tools, lease).run())
+        assert not work.done()
+        await world.sql.execute("SELECT FROM offshoot.share FOR NO KEY UPDATE NOWAIT")
+
+    assert await work is Ending.RESTED
+    assert await world.in_doubt(Kind.CUSTOMER, "cus_P")
+
+
+_DEADLOCK_ONCE = """
+    CREATE SEQUENCE offshoot.tries;
+    CREATE FUNCTION offshoot.once() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF nextval('offshoot.tries') = 1 THEN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER once BEFORE INSERT ON offshoot.intent FOR EACH ROW EXECUTE FUNCTION offshoot.once()
+"""
+
+
+async def test_a_share_that_met_a_deadlock_goes_on_at_once(
+    world: World, tools: Tools, stripe: Answering
+) -> None:
+    """It stood still until its lease had run out."""
+    lease = await world.see_share()
+    stripe.answer(500, {"error": {"type": "api_error"}})
+    await world.sql.execute(_DEADLOCK_ONCE)
+    try:
+        ending = await ShareWorker(tools, lease).run()
+    finally:
+        await world.sql.execute("DROP FUNCTION offshoot.once CASCADE; DROP SEQUENCE offshoot.tries")
+
+    assert ending is Ending.POSTPONED
+    assert await world.sql.fetchval("SELECT count(*) FROM offshoot.intent") == 1
+
+
 async def test_the_inbox_takes_events_in_one_order(world: World) -> None:
     """After a rebalance two members may note the same events; DISTINCT gives them no order: a deadlock.
 
