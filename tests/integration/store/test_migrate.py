@@ -30,11 +30,13 @@ async def behind(database: str) -> AsyncIterator[Connection]:
     await connection.close()
 
 
-def test_each_file_has_a_number_of_its_own() -> None:
+def test_the_files_are_numbered_and_applied_in_order() -> None:
+    """Those of one number, by their names."""
     numbers = [name.partition("_")[0] for name in NAMES]
 
     assert all(len(number) == 4 and number.isdecimal() for number in numbers)
-    assert len(numbers) == len(set(numbers))
+    assert sorted(NAMES) == NAMES
+    assert len(NAMES) > 2
 
 
 async def test_asking_what_is_missing_changes_nothing(empty: Database, behind: Connection) -> None:
