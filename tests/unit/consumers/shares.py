@@ -31,8 +31,8 @@ ACTIVE = account(card_payments="active", us_bank_account_ach_payments="active")
 UNKNOWN = account(known=False)
 
 
-def planned(state: State = State.PENDING, reason: Reason | None = None) -> CloneFacts:
-    return CloneFacts(RecoveryPoint.PLANNED, None, state, reason)
+def planned(state: State = State.PENDING, reason: Reason | None = None, *, generation: int = 1) -> CloneFacts:
+    return CloneFacts(RecoveryPoint.PLANNED, None, state, reason, generation)
 
 
 def cloned(state: State = State.PENDING, reason: Reason | None = None, *, name: str = "1") -> CloneFacts:

@@ -515,12 +515,14 @@ class _World:
             case ReadClone(method=at, connected_payment_method_id=clone_id, intent=opened):
                 self._read(at, clone_id, opened)
             case Restart(method=at):
-                self._change(at, planned())
+                self._change(at, planned(generation=at.generation))
             case Announce(method=at, state=state, reason=reason):
                 assert at.clone is None or (at.clone.state, at.clone.reason) != (state, reason), (
                     "said already"
                 )
-                self._change(at, replace(at.clone or planned(), state=state, reason=reason))
+                self._change(
+                    at, replace(at.clone or planned(generation=at.generation), state=state, reason=reason)
+                )
             case Rest() | Reuse() | CatchUp():
                 raise AssertionError("there is nothing of the kind to do")
             case _:
@@ -531,7 +533,7 @@ class _World:
         assert self.facts.open_intent is None, "one open write a share"
         assert step is not Step.DETACH or self._is_confirmed(at), "read before it is detached"
         if at.clone is None:
-            at = self._change(at, planned())
+            at = self._change(at, planned(generation=at.generation))
         opened = replace(
             intent(step, name=at.id.removeprefix("pm_P")),
             target=write.detaching or _serving(at),
@@ -566,7 +568,12 @@ class _World:
             if outcome == "refused":
                 self.facts = replace(self.facts, open_intent=None, failing_since=None)
                 self._change(
-                    at, replace(at.clone or planned(), state=State.FAILED, reason=Reason.CARD_DECLINED)
+                    at,
+                    replace(
+                        at.clone or planned(generation=at.generation),
+                        state=State.FAILED,
+                        reason=Reason.CARD_DECLINED,
+                    ),
                 )
                 return
         elif key not in self._done:
@@ -639,7 +646,7 @@ class _World:
         )
 
     def _record_cloned(self, at: MethodFacts, clone_id: str, generation: int) -> None:
-        clone = at.clone or planned()
+        clone = at.clone or planned(generation=at.generation)
         if clone.recovery_point is RecoveryPoint.ATTACHED:
             self._change(at, replace(clone, next=Connected(clone_id, generation)))
             return
