@@ -69,12 +69,17 @@ def idempotency_key(own_keys: str, account: str, name: CommandName, step: Step, 
 
 @dataclass(frozen=True, slots=True)
 class CommandFacts:
-    """One command that needs Stripe. `made` is the method that a token became on the account."""
+    """One command that needs Stripe.
+
+    `account_asked`: what is said of the account is not older than the command. `made` is the method that a
+    token became on the account.
+    """
 
     id: int
     name: CommandName
     order: CloneOnce | SaveDirect
     account: AccountFacts
+    account_asked: bool = False
     expires_at: datetime | None = None
     made: str | None = None
     open_intent: CommandIntent | None = None

@@ -29,6 +29,11 @@ class LookUpAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAccount:
+    """Ask the account itself what it can charge: the event that says so may be on its way."""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Look at the method that the command names, on the platform or on its account."""
 
@@ -81,7 +86,7 @@ class Reject:
     decline_code: str | None = None
 
 
-Action = LookUpAccount | Look | Write | Repeat | Abandon | ReadBack | Complete | Reject
+Action = LookUpAccount | AskAccount | Look | Write | Repeat | Abandon | ReadBack | Complete | Reject
 
 
 def next_action(
@@ -212,7 +217,9 @@ def _save(order: SaveDirect, made: str, type_: str) -> Write:
     return Write(Step.DIRECT_CONFIRM, parameters, target=made)
 
 
-def _gate(command: CommandFacts, type_: str, *, blocked: bool = False) -> LookUpAccount | Reject | None:
+def _gate(
+    command: CommandFacts, type_: str, *, blocked: bool = False
+) -> LookUpAccount | AskAccount | Reject | None:
     """Give what keeps a method of this type from being charged on the account, or from being known to."""
     account = command.account
     if blocked:
@@ -221,6 +228,8 @@ def _gate(command: CommandFacts, type_: str, *, blocked: bool = False) -> LookUp
         return None
     if not account.known:
         return LookUpAccount()
+    if not command.account_asked:
+        return AskAccount()
     return Reject(RejectReason.CAPABILITY_INACTIVE, f"the account cannot charge a method of type {type_}")
 
 

@@ -5,7 +5,9 @@ recorded is fenced by the lease.
 """
 
 import random
-from typing import Final, assert_never
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 
@@ -25,6 +27,7 @@ from consumers.commands.outcomes import Outcomes
 from consumers.commands.plan import (
     Abandon,
     Action,
+    AskAccount,
     Complete,
     Look,
     LookUpAccount,
@@ -61,6 +64,8 @@ ACCOUNT_DELAY_S: Final = 0.1
 
 _NOT_FOUND: Final = "resource_missing"
 
+_T = TypeVar("_T")
+
 
 class CommandWorker:
     """Works on one leased command."""
@@ -69,6 +74,7 @@ class CommandWorker:
         self._tools = tools
         self._lease = lease
         self._looked: Looked | Missing | None = None
+        self._capabilities: Mapping[str, str] | None = None
         self._log = get_logger().bind(command=lease.command_id, lease_token=lease.token)
         self._outcomes = Outcomes(tools, lease, self._read, self._log)
 
@@ -86,7 +92,7 @@ class CommandWorker:
 
     async def _until_result(self) -> Ending:
         while True:
-            command = await self._tools.commands.load(self._lease)
+            command = await self._load()
             action = plan.next_action(command, self._looked, self._tools.retry_for, self._tools.now())
             if self._tools.stopping():
                 return await self._release()
@@ -102,6 +108,13 @@ class CommandWorker:
             if ending is not None:
                 return ending
 
+    async def _load(self) -> CommandFacts:
+        command = await self._tools.commands.load(self._lease)
+        if self._capabilities is None:
+            return command
+        account = replace(command.account, capabilities=self._capabilities)
+        return replace(command, account=account, account_asked=True)
+
     async def _do(self, command: CommandFacts, action: Action) -> Ending | None:
         match action:
             case Reject():
@@ -112,6 +125,8 @@ class CommandWorker:
             case LookUpAccount():
                 await self._tools.projections.want_account(command.account.id)
                 raise Later("the account is being read", _account_delay_s(command.attempts))
+            case AskAccount():
+                self._capabilities = await self._ask(command.account.id)
             case Look(payment_method=method):
                 self._looked = await self._look(command, method)
             case ReadBack(payment_method=method):
@@ -128,6 +143,12 @@ class CommandWorker:
         return None
 
     # -- looking
+
+    async def _ask(self, account: str) -> Mapping[str, str]:
+        """Ask an account for its capabilities; what is projected of it stays what its events say."""
+        stripe = self._tools.calls.stripe
+        reply = await self._call("read_account", account, lambda: stripe.read_account(account))
+        return _shaped(reply, objects.Account).capabilities or {}
 
     async def _look(self, command: CommandFacts, method: str) -> Looked | Missing:
         """Look at the method: what is known of the platform's is as good as a reading."""
@@ -159,10 +180,7 @@ class CommandWorker:
             account,
             lambda: stripe.read_payment_method(method, account),
         )
-        try:
-            return objects.decode(msgspec.json.encode(reply.object), objects.PaymentMethod), reply.request_id
-        except msgspec.MsgspecError:
-            raise Later("the method has not its documented shape") from None
+        return _shaped(reply, objects.PaymentMethod), reply.request_id
 
     async def _read_back(self, command: CommandFacts, method: str) -> Ending | None:
         """Let the method tell what a lost write, or a SetupIntent, did."""
@@ -267,6 +285,13 @@ class CommandWorker:
     async def _renew(self) -> None:
         async with self._tools.commands.fenced(self._lease):
             pass  # what the fence itself does is all that is wanted
+
+
+def _shaped(reply: Reply, shape: type[_T]) -> _T:
+    try:
+        return objects.decode(msgspec.json.encode(reply.object), shape)
+    except msgspec.MsgspecError:
+        raise Later("the object has not its documented shape") from None
 
 
 def _account_delay_s(attempts: int) -> float:

@@ -56,7 +56,10 @@ commands = typer.Typer(name="commands", add_completion=False, no_args_is_help=Tr
 
 @commands.callback()
 def _commands() -> None:
-    """Send commands, as other services do."""
+    """Send commands, as other services do.
+
+    Example: offshoot commands send share.grant --customer cus_P --account acct_1 --wait 30
+    """
 
 
 @commands.command()

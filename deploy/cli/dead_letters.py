@@ -29,12 +29,16 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _T = TypeVar("_T")
 
 dead_letters = typer.Typer(
-    name="dead-letters",
-    help="Look at the records that could not be read, and send them again.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+    name="dead-letters", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
+
+
+@dead_letters.callback()
+def _dead_letters() -> None:
+    """Look at the records that could not be read, and send them again.
+
+    Example: offshoot dead-letters list --since 24h
+    """
 
 
 def _moment(text: str) -> datetime:

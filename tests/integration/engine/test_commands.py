@@ -509,6 +509,21 @@ async def test_what_direct_save_cannot_do(world: World, pool: Database) -> None:
         assert await refused(payment_method=None, token="tok_visa") == "capability_inactive"
 
 
+async def test_a_capability_whose_event_is_late_is_asked_for(world: World, pool: Database) -> None:
+    """A command that is rejected does not wait for the event: the account itself has the last word."""
+    async with commanded(world, pool) as play:
+        account = await play.stripe.connect_account()
+        await play.stripe.set_capability(account, "inactive")
+        _, card = await _customer(play)
+        await play.settle()
+        await play.stripe.set_capability(account, "active")
+
+        name = await play.send(CloneOnce(payment_method=card, account=account))
+        await play.work_on_commands()
+
+        assert (await play.result(name))["ended"] == "completed"
+
+
 # -- for every command
 
 

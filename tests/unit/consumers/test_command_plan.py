@@ -12,6 +12,7 @@ from consumers.commands.facts import CommandFacts, CommandIntent, Looked, Missin
 from consumers.commands.plan import (
     Abandon,
     Action,
+    AskAccount,
     Complete,
     Look,
     LookUpAccount,
@@ -90,6 +91,8 @@ CLONED = Write(Step.ONCE, {"customer": "cus_P", "payment_method": "pm_P"})
         (replace(SAVE, account=UNKNOWN), LOOSE, LookUpAccount()),
         (replace(SAVE, account=UNKNOWN), None, LookUpAccount()),
         (replace(TOKEN, account=UNKNOWN), None, LookUpAccount()),
+        (replace(ONCE, account=account(card_payments="inactive")), CARD, AskAccount()),
+        (replace(TOKEN, account=account(card_payments="inactive")), None, AskAccount()),
         (
             WITH_MANDATE,
             Looked("us_bank_account", None),
@@ -115,6 +118,10 @@ def test_what_is_done_next(command: CommandFacts, looked: Looked | Missing | Non
 INCAPABLE = account(card_payments="inactive")
 
 
+def _asked(command: CommandFacts, card_payments: str = "inactive") -> CommandFacts:
+    return replace(command, account=account(card_payments=card_payments), account_asked=True)
+
+
 @pytest.mark.parametrize(
     ("command", "looked", "reason"),
     [
@@ -127,11 +134,15 @@ INCAPABLE = account(card_payments="inactive")
         (ONCE, replace(CARD, owner_supported=False), "refused"),
         (ONCE, replace(BANK, blocked=True), "refused"),
         (SAVE, Looked("card", "cus_D"), "refused"),
-        (replace(ONCE, account=INCAPABLE), CARD, "capability_inactive"),
-        (replace(ONCE, account=INCAPABLE), LOOSE, "unattached_original"),
-        (replace(ONCE, account=account(card_payments="active")), BANK, "capability_inactive"),
-        (replace(SAVE, account=INCAPABLE), LOOSE, "capability_inactive"),
-        (replace(TOKEN, account=INCAPABLE), None, "capability_inactive"),
+        (_asked(ONCE), CARD, "capability_inactive"),
+        (_asked(ONCE), LOOSE, "unattached_original"),
+        (
+            _asked(ONCE, card_payments="active"),
+            BANK,
+            "capability_inactive",
+        ),
+        (_asked(SAVE), LOOSE, "capability_inactive"),
+        (_asked(TOKEN), None, "capability_inactive"),
         (replace(ONCE, account=account(known=False, refused=True)), None, "account_unknown"),
         (replace(ONCE, account=account(disconnected=True)), None, "account_disconnected"),
         (replace(ONCE, expires_at=NOW), CARD, "expired"),
