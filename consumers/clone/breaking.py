@@ -66,12 +66,14 @@ def _superseded(share: ShareFacts, superseded: Superseded, policy: Policy, now: 
     if method is None or not superseded.ours:
         return
     reason = why_absent(share, method)
+    # It was given a time when it was replaced; that they are kept may have been chosen since.
+    detach_at = superseded.detach_at if policy.on_superseded is Leave.DETACH else None
     if reason is not None and policy.on_detach is Leave.DETACH:
         yield from _detach(share, method, superseded.id, reason)
-    elif superseded.detach_at is not None and now >= superseded.detach_at:
+    elif detach_at is not None and now >= detach_at:
         yield from _detach(share, method, superseded.id, None)
-    elif superseded.detach_at is not None:
-        yield Wait(superseded.detach_at)
+    elif detach_at is not None:
+        yield Wait(detach_at)
 
 
 def _detach(

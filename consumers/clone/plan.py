@@ -135,18 +135,18 @@ def _follow_default(share: ShareFacts, policy: Policy) -> Iterator[Said]:
     have = share.connected_default_id
     if share.connected_customer_id is None or share.open_intent is not None or account_closed(share.account):
         return
-    serving = {
-        clone.connected_payment_method_id: method
-        for method in share.methods
-        if (clone := method.clone) is not None and clone.state is State.READY
-    }
     replaced = {each.id: each.platform_payment_method_id for each in share.superseded}
-    wanted = replaced.get(have) if have is not None else None
-    if policy.default_follows is DefaultFollows.PLATFORM and (
-        have is None or have in serving or have in replaced
-    ):
-        wanted = share.customer.default_payment_method_id
-    for clone_id, method in serving.items():
-        refused = method.clone is not None and method.clone.default_refused
-        if method.id == wanted and clone_id != have and not refused and why_absent(share, method) is None:
-            yield Write(method, Step.SET_DEFAULT)
+    is_ours = have is None or have in replaced or have in map(_made, share.methods)
+    wanted = [replaced.get(have)] if have is not None else []
+    if policy.default_follows is DefaultFollows.PLATFORM and is_ours:
+        wanted.insert(0, share.customer.default_payment_method_id)
+    able = {method.id: method for method in share.methods if _may_be_default(share, method)}
+    chosen = next((able[id_] for id_ in wanted if id_ in able), None)
+    if chosen is not None and _made(chosen) != have:
+        yield Write(chosen, Step.SET_DEFAULT)
+
+
+def _may_be_default(share: ShareFacts, method: MethodFacts) -> bool:
+    clone = method.clone
+    is_serving = clone is not None and clone.state is State.READY and not clone.default_refused
+    return is_serving and why_absent(share, method) is None

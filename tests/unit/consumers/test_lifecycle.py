@@ -86,6 +86,7 @@ def policy(**choices: Any) -> Policy:
 REPLACING: Final = policy(on_update=OnUpdate.REPLACE)
 KEEPING: Final = policy(on_detach=Leave.KEEP)
 FOLLOWING: Final = policy(default_follows=DefaultFollows.PLATFORM)
+DROPPING: Final = policy(on_superseded=Leave.DETACH)
 OLD: Final = Superseded("pm_OLD", "pm_P1", None)
 OLD_DUE: Final = Superseded("pm_OLD", "pm_P1", NOW - HOUR)
 OLD_LATER: Final = Superseded("pm_OLD", "pm_P1", NOW + HOUR)
@@ -218,22 +219,27 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
     "a superseded clone is kept": (there(card(clone()), superseded=(OLD,)), POLICY, Rest()),
     "a superseded clone waits for its time": (
         there(card(clone()), superseded=(OLD_LATER,)),
-        POLICY,
+        DROPPING,
         Rest(NOW + HOUR),
     ),
     "its time has come: the original is read first": (
         there(card(clone()), superseded=(OLD_DUE,)),
-        POLICY,
+        DROPPING,
         Confirm(Kind.PAYMENT_METHOD, "pm_P1"),
     ),
     "its time has come, and the original was read": (
         there(m := card(clone(), confirmed=True), superseded=(OLD_DUE,)),
-        POLICY,
+        DROPPING,
         Write(m, Step.DETACH, "pm_OLD"),
+    ),
+    "its time has come, and by now they are kept": (
+        there(card(clone(), confirmed=True), superseded=(OLD_DUE,)),
+        POLICY,
+        Rest(),
     ),
     "one that was not ours is left alone": (
         there(card(clone(), confirmed=True), superseded=(replace(OLD_DUE, ours=False),)),
-        POLICY,
+        DROPPING,
         Rest(),
     ),
     "one that could not be detached for too long harms no other": (
@@ -246,7 +252,7 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
             ),
             superseded=(OLD_DUE,),
         ),
-        POLICY,
+        DROPPING,
         Rest(),
     ),
     "an open write waits for the capability, and its share for no longer than its key is good": (
@@ -300,6 +306,31 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
     "the platform's default is followed": (
         there(
             card(clone(announced_default=True)),
+            m := replace(card(clone(connected_payment_method_id="pm_C2")), id="pm_P2"),
+            connected_default_id="pm_C1",
+            customer=replace(CUSTOMER, default_payment_method_id="pm_P2"),
+        ),
+        FOLLOWING,
+        Write(m, Step.SET_DEFAULT),
+    ),
+    "where it cannot be followed, a replaced default still is": (
+        there(
+            m := card(clone()),
+            superseded=(OLD,),
+            connected_default_id="pm_OLD",
+            customer=replace(CUSTOMER, default_payment_method_id="pm_LINK"),
+        ),
+        FOLLOWING,
+        Write(m, Step.SET_DEFAULT),
+    ),
+    "where the platform has none, a replaced default still is": (
+        there(m := card(clone()), superseded=(OLD,), connected_default_id="pm_OLD"),
+        FOLLOWING,
+        Write(m, Step.SET_DEFAULT),
+    ),
+    "a default that is detached is nobody's choice": (
+        there(
+            card(clone(state=ABSENT, reason=Reason.DETACHED_ON_PLATFORM, detached=True), detached=True),
             m := replace(card(clone(connected_payment_method_id="pm_C2")), id="pm_P2"),
             connected_default_id="pm_C1",
             customer=replace(CUSTOMER, default_payment_method_id="pm_P2"),
@@ -521,7 +552,7 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
             replace(card(clone()), id="pm_P2"),
             superseded=(replace(OLD_LATER, platform_payment_method_id="pm_P2"),),
         ),
-        POLICY,
+        DROPPING,
         Rest(NOW + HOUR),
     ),
     # What cannot be cloned.
