@@ -131,7 +131,7 @@ class Marking:
         rows = self._connected.apply_connected_customers(
             connection, **arrays.connected_customers(changed.connected_customers)
         )
-        return {row["id"] async for row in rows}
+        return {row["id"] async for row in rows if row["changed"]}
 
     async def _grant(
         self, connection: Connection, few: Mapping[Subject, Priority], changed: Changed

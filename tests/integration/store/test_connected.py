@@ -148,3 +148,17 @@ async def test_a_default_that_is_older_than_what_we_did_is_passed_over(world: Wo
 
     assert await world.see(connected_customer(6, default="pm_other")) == 1
     assert (await world.share())["connected_default_id"] == "pm_other"
+
+
+async def test_a_default_that_was_changed_and_changed_back_survives_events_in_the_wrong_order(
+    world: World,
+) -> None:
+    await _attached(world)
+    await world.sql.execute(
+        "UPDATE offshoot.share SET connected_default_id = 'pm_C', connected_as_of = $1", at(1)
+    )
+
+    assert await world.see(connected_customer(3, default="pm_C")) == 0
+    assert await world.see(connected_customer(2, default="pm_other")) == 0
+
+    assert (await world.share())["connected_default_id"] == "pm_C"
