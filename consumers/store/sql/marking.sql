@@ -49,8 +49,8 @@ WHERE c.id = ANY (:customers::text[])
     );
 
 -- name: grant_pairs(customers, accounts, priority)
--- Make or change the shares of these pairs so that they are granted as the customers say; return those. One that is wanted
--- again is a new grant. Shares that are there are locked in id order before.
+-- Make or change the shares of these pairs so that they are granted as the customers say; return those. One that is granted
+-- again is a new grant, whether or not a command grants it too. Shares that are there are locked in id order before.
 WITH said AS (
     SELECT c.id AS customer_id, a.id AS account_id,
         c.deleted_at IS NULL AND a.id = ANY (c.granted_accounts) AS named,
@@ -69,12 +69,17 @@ WITH said AS (
     SET granted_by_metadata = excluded.granted_by_metadata, granted_by_all = excluded.granted_by_all,
         mark = s.mark + 1, due_at = least(s.due_at, now()),
         priority = CASE WHEN s.due_at IS NULL THEN excluded.priority ELSE least(s.priority, excluded.priority) END,
-        connected_customer_deleted_at = CASE WHEN s.wanted THEN s.connected_customer_deleted_at END
-    RETURNING s.id, coalesce(NOT old.wanted AND new.wanted, false) AS wanted_again
+        connected_customer_deleted_at = CASE
+            WHEN s.granted_by_metadata OR s.granted_by_all OR NOT (excluded.granted_by_metadata OR excluded.granted_by_all)
+            THEN s.connected_customer_deleted_at
+        END
+    RETURNING s.id, coalesce(
+        NOT (old.granted_by_metadata OR old.granted_by_all) AND (new.granted_by_metadata OR new.granted_by_all), false
+    ) AS granted_again
 ), taken_up AS (
     UPDATE offshoot.clone AS k SET taken_up = true
     FROM granted AS g
-    WHERE g.wanted_again AND k.share_id = g.id AND k.state = 'absent'
+    WHERE g.granted_again AND k.share_id = g.id AND k.state = 'absent'
 )
 SELECT id FROM granted;
 
