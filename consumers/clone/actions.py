@@ -15,7 +15,7 @@ class LookUpAccount:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Have the platform object read that justifies a detach; the share is due again once it was."""
+    """Have a platform object read: it justifies a detach, or was never seen. Then the share is due again."""
 
     kind: Kind
     id: str

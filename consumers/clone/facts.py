@@ -54,7 +54,8 @@ class AccountFacts:
 class CustomerFacts:
     """The platform customer; `profile` is what a new connected customer is given of it.
 
-    `confirmed`: a reading showed what is said here of its deletion and of what it is shared with.
+    `confirmed`: a reading showed what is said here of its deletion and of what it is shared with. `known`: an
+    event or a reading showed it; until then the profile is empty.
     """
 
     id: str
@@ -62,6 +63,7 @@ class CustomerFacts:
     profile: Mapping[str, Any]
     default_payment_method_id: str | None = None
     confirmed: bool = False
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

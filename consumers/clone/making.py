@@ -14,6 +14,7 @@ from typing import Final
 from consumers.clone.actions import (
     Announce,
     CatchUp,
+    Confirm,
     LookUpAccount,
     ReadClone,
     Restart,
@@ -34,6 +35,7 @@ from consumers.clone.gates import (
     type_closed,
 )
 from consumers.clone.policy import OnUpdate, Policy
+from consumers.projection.seen import Kind
 from schemas.records import Reason, State
 
 _STAYS_ABSENT: Final = frozenset({Reason.DETACHED_ON_ACCOUNT, Reason.CONNECTED_CUSTOMER_DELETED})
@@ -124,8 +126,13 @@ def _begin_again(share: ShareFacts, method: MethodFacts, clone: CloneFacts) -> I
 
 
 def _first(share: ShareFacts, method: MethodFacts, policy: Policy, now: datetime) -> Iterator[Said]:
-    clone = method.clone
-    if clone is None or clone.recovery_point is RecoveryPoint.PLANNED or clone.generation < method.generation:
+    clone, customer = method.clone, share.customer
+    if share.connected_customer_id is None and not (customer.known or customer.confirmed):
+        # A command may grant one that nobody told of yet: the connected customer is given what it is.
+        yield Confirm(Kind.CUSTOMER, customer.id)
+    elif (
+        clone is None or clone.recovery_point is RecoveryPoint.PLANNED or clone.generation < method.generation
+    ):
         if policy.reuse_existing and method.reusable is not None:
             yield Reuse(method)
         else:

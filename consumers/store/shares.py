@@ -211,6 +211,7 @@ def _share(
             profile=_json(row["profile"]),
             default_payment_method_id=row["default_payment_method_id"],
             confirmed=row["confirmed"],
+            known=row["customer_known"],
         ),
         connected_customer_id=row["connected_customer_id"],
         methods=methods,

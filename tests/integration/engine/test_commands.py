@@ -70,6 +70,21 @@ async def test_a_grant_of_a_customer_not_known_yet_has_it_read(world: World, poo
         assert (await play.record(account, card)).state is State.READY
 
 
+async def test_its_card_was_heard_of_before_it(world: World, pool: Database) -> None:
+    """The connected customer gets the name all the same."""
+    async with commanded(world, pool) as play:
+        account = await play.stripe.connect_account()
+        customer, _ = await _customer(play)
+        await play.take_in([each for each in play.events() if each["type"] == "payment_method.attached"])
+
+        await play.send(GrantShare(customer=customer, account=account))
+        await play.work()
+        await play.settle()
+
+        (made,) = (await play.stripe.state(account))["customers"]
+        assert (made["name"], made["email"]) == ("Jenny Rosen", "jenny@example.com")
+
+
 async def test_a_grant_by_command_and_one_by_metadata_stand_side_by_side(
     world: World, pool: Database
 ) -> None:

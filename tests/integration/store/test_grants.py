@@ -141,7 +141,7 @@ async def test_a_new_account_and_a_grant_of_everything_never_miss_each_other(wor
 @pytest.mark.parametrize("commanded", [False, True], ids=["", "granted by command all along"])
 @pytest.mark.parametrize("reason", ["detached_on_account", "connected_customer_deleted", "share_revoked"])
 async def test_a_grant_that_comes_back_takes_up_what_others_ended(
-    world: World, reason: str, commanded: bool
+    world: World, reason: str, *, commanded: bool
 ) -> None:
     await world.see(customer(1, "acct_1"), card(1))
     await world.sql.execute("UPDATE offshoot.share SET granted_by_command = $1", commanded)
@@ -156,7 +156,9 @@ async def test_a_grant_that_comes_back_takes_up_what_others_ended(
     await world.see(customer(2, "acct_1", default="pm_P"))
     assert (await world.share())["connected_customer_deleted_at"] is not None, "it was wanted all along"
     await world.see(customer(3))
-    assert (await world.share())["connected_customer_deleted_at"] is not None, "taken back, it is no new grant"
+    assert (await world.share())["connected_customer_deleted_at"] is not None, (
+        "taken back, it is no new grant"
+    )
 
     await world.see(customer(4, "acct_1"))
 

@@ -121,6 +121,19 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Action]]] = {
         ),
         Write(CARD, Step.CLONE),
     ),
+    # Customers.
+    "a customer never seen is read before one is made of it": (
+        share(CARD, of=replace(CUSTOMER, known=False, profile={})),
+        Confirm(Kind.CUSTOMER, "cus_P"),
+    ),
+    "it was looked for, and Stripe does not know it": (
+        share(CARD, of=replace(CUSTOMER, known=False, confirmed=True, profile={})),
+        Write(CARD, Step.CLONE),
+    ),
+    "never seen, and its connected customer is there": (
+        share(CARD, of=replace(CUSTOMER, known=False), connected_customer=HAS_CUSTOMER),
+        Write(CARD, Step.CLONE),
+    ),
     # Accounts.
     "account never seen": (share(CARD, on=UNKNOWN), LookUpAccount()),
     "account never seen whole, but the one capability was": (
