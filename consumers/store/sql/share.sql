@@ -322,9 +322,13 @@ WHERE engaged_at IS NULL AND :most <= (
 RETURNING true;
 
 -- name: record_state(state, reason, now, platform_payment_method_id, share_id)^
--- Set what is to be announced and return the whole of it; the version rises with each.
+-- Set what is to be announced and return the whole of it; the version rises with each. One that is as it should be was taken
+-- up: what ends it later is another matter.
 UPDATE offshoot.clone AS k
 SET state = :state, reason = :reason, version = k.version + 1, occurred_at = :now,
+    taken_up = k.taken_up AND NOT (
+        :state::text = 'ready' AND coalesce(:reason::text, '') NOT IN ('updating', 'update_failed')
+    ),
     announced_default = coalesce(
         k.recovery_point = 'attached' AND k.detached_at IS NULL AND k.connected_payment_method_id = s.connected_default_id,
         false

@@ -297,6 +297,29 @@ async def test_the_same_card_saved_there_already_serves_as_the_clone(world: Worl
         assert saved["id"] in await play.stripe.attached(case.account)
 
 
+async def test_a_new_grant_is_used_once(world: World, pool: Database) -> None:
+    """A reused method that was there still when the grant came back stays away when somebody detaches it."""
+    async with playground(world, pool) as play:
+        case = await Case.ready(play)
+        saved = await play.stripe.post(
+            "/v1/payment_methods", case.account, type="card", **{"card[token]": "tok_mastercard"}
+        )
+        attached = f"/v1/payment_methods/{saved['id']}/attach"
+        await play.stripe.post(attached, case.account, customer=await case.connected_customer())
+        await play.settle()
+        second = await play.stripe.save_card(case.customer, "tok_mastercard")
+        await play.settle()
+        await case.share_with()
+        assert await case.said(second) == (State.ABSENT, Reason.SHARE_REVOKED)
+        await case.share_with(case.account)
+        assert await case.said(second) == (State.READY, Reason.REUSED)
+
+        await play.stripe.post(f"/v1/payment_methods/{saved['id']}/detach", case.account)
+        await play.settle()
+
+        assert await case.said(second) == (State.ABSENT, Reason.DETACHED_ON_ACCOUNT)
+
+
 async def test_the_brake(world: World, pool: Database) -> None:
     """Past it nothing is detached, and everything else goes on."""
     async with playground(world, pool, detach_brake=1) as play:
