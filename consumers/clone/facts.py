@@ -170,8 +170,8 @@ class Intent:
 class ShareFacts:
     """One platform customer on one connected account; `methods` has the customer's default first.
 
-    `connected_default_id` is the connected customer's default as far as known. `braked`: nothing may be
-    detached at present.
+    `connected_default_id` is the connected customer's default as far as known; of one that was adopted it may
+    be not known yet. `braked`: nothing may be detached at present.
     """
 
     id: int
@@ -185,6 +185,7 @@ class ShareFacts:
     attempts: int = 0
     failing_since: datetime | None = None
     connected_default_id: str | None = None
+    connected_default_known: bool = True
     connected_customer_deleted: bool = False
     superseded: tuple[Superseded, ...] = ()
     braked: bool = False

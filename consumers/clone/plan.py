@@ -133,7 +133,12 @@ def _give_up(method: MethodFacts, intent: Intent) -> Iterator[Said]:
 def _follow_default(share: ShareFacts, policy: Policy) -> Iterator[Said]:
     """Move the connected default, unless somebody else has set another meanwhile."""
     have = share.connected_default_id
-    if share.connected_customer_id is None or share.open_intent is not None or account_closed(share.account):
+    if (
+        share.connected_customer_id is None
+        or not share.connected_default_known
+        or share.open_intent is not None
+        or account_closed(share.account)
+    ):
         return
     replaced = {each.id: each.platform_payment_method_id for each in share.superseded}
     is_ours = have is None or have in replaced or have in map(_made, share.methods)

@@ -65,6 +65,12 @@ class Grants:
             connected_customer=order.connected_customer,
         )
         await self._refresh.doubt_unknown_customers(connection, ids=[order.customer], settle=_AT_ONCE)
+        await self._queries.want_adopted(
+            connection,
+            customer=order.customer,
+            account=order.account,
+            connected_customer=order.connected_customer,
+        )
         await self._refresh.announce_refresh(connection)
         await self._marking.announce_due(connection)
         if order.connected_customer is not None:

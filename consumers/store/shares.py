@@ -219,6 +219,7 @@ def _share(
         attempts=row["attempts"],
         failing_since=row["failing_since"],
         connected_default_id=row["connected_default_id"],
+        connected_default_known=row["connected_default_known"],
         connected_customer_deleted=row["connected_customer_deleted_at"] is not None,
         superseded=superseded,
         braked=row["engaged_at"] is not None,

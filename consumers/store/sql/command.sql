@@ -56,13 +56,14 @@ SELECT
 -- others ended on the account. With a customer to adopt, whoever works on the share begins anew: it knows of none.
 WITH granted AS (
     INSERT INTO offshoot.share AS s (
-        customer_id, account_id, granted_by_command, command_methods, connected_customer_id, connected_default_id, mark, due_at,
-        priority
+        customer_id, account_id, granted_by_command, command_methods, connected_customer_id, connected_default_id,
+        connected_as_of, mark, due_at, priority
     )
     SELECT :customer::text, :account::text, true, :methods::text[], :connected_customer::text,
-        (SELECT default_payment_method_id FROM offshoot.connected_customer
-         WHERE account_id = :account::text AND id = :connected_customer::text),
-        1, now(), 0
+        c.default_payment_method_id, c.as_of, 1, now(), 0
+    FROM (VALUES (true)) AS one
+    LEFT JOIN offshoot.connected_customer AS c
+        ON c.account_id = :account::text AND c.id = :connected_customer::text AND isfinite(c.as_of)
     ON CONFLICT (customer_id, account_id) DO UPDATE
     SET granted_by_command = true,
         command_methods = CASE
@@ -76,6 +77,7 @@ WITH granted AS (
         connected_customer_deleted_at = NULL,
         connected_customer_id = coalesce(s.connected_customer_id, excluded.connected_customer_id),
         connected_default_id = CASE WHEN s.connected_customer_id IS NULL THEN excluded.connected_default_id ELSE s.connected_default_id END,
+        connected_as_of = CASE WHEN s.connected_customer_id IS NULL THEN excluded.connected_as_of ELSE s.connected_as_of END,
         lease_token = s.lease_token + CASE WHEN s.connected_customer_id IS NULL AND excluded.connected_customer_id IS NOT NULL THEN 1 ELSE 0 END,
         lease_end = CASE WHEN s.connected_customer_id IS NULL AND excluded.connected_customer_id IS NOT NULL THEN NULL ELSE s.lease_end END,
         mark = s.mark + 1, due_at = least(s.due_at, now()), priority = 0
@@ -87,6 +89,14 @@ WITH granted AS (
         AND (:methods::text[] IS NULL OR k.platform_payment_method_id = ANY (:methods::text[]))
 )
 SELECT id, wanted FROM granted;
+
+-- name: want_adopted(customer, account, connected_customer)!
+-- Nothing was heard of the customer that the share took up: what its default is, only a reading tells.
+INSERT INTO offshoot.connected_reading (account_id, kind, id, due_at, as_of)
+SELECT account_id, 'customer', connected_customer_id, now(), '-infinity' FROM offshoot.share
+WHERE customer_id = :customer AND account_id = :account AND connected_customer_id = :connected_customer::text
+    AND connected_as_of IS NULL
+ON CONFLICT DO NOTHING;
 
 -- name: revoke_by_command(customer, account, methods)^
 -- A command takes back what commands granted: all, or these methods only. The last of them ends the grant.

@@ -108,7 +108,7 @@ JOIN unnest(:accounts::text[], :customers::text[]) AS c (account_id, customer_id
 
 -- name: apply_connected_customers(ids, as_of, accounts, defaults, deleted)
 -- A connected customer was deleted, or has a default; what is older than what we know or did is passed over. Returns the shares,
--- and for which of them that is news. Locked before.
+-- and for which of them that is news, as what is heard first of one that was adopted is. Locked before.
 UPDATE offshoot.share AS s
 SET connected_customer_deleted_at = CASE WHEN c.deleted THEN c.as_of END,
     connected_customer_id = CASE WHEN NOT c.deleted THEN s.connected_customer_id END,
@@ -118,7 +118,8 @@ FROM unnest(:ids::text[], :as_of::timestamptz[], :accounts::text[], :defaults::t
     AS c (id, as_of, account_id, default_id, deleted)
 WHERE s.account_id = c.account_id AND s.connected_customer_id = c.id
     AND (c.deleted OR c.as_of >= coalesce(s.connected_as_of, '-infinity'))
-RETURNING s.id, c.deleted OR old.connected_default_id IS DISTINCT FROM new.connected_default_id AS changed;
+RETURNING s.id,
+    c.deleted OR old.connected_as_of IS NULL OR old.connected_default_id IS DISTINCT FROM new.connected_default_id AS changed;
 
 -- name: want_connected_readings(accounts, kinds, ids, as_of, keys, settle, key_prefix)$
 -- Have objects on connected accounts read soon; say whether there are any. A clone that we made or changed ourselves is known,

@@ -43,7 +43,7 @@ RETURNING s.id, s.lease_token, s.priority, old.lease_end IS NOT NULL AS taken_ov
 -- What the decision needs of the share, its account and its customer. Loaded before the methods and the
 -- intent: what changes in between raises the mark, and the share is looked at again.
 SELECT s.id, s.mark, s.customer_id, s.account_id, s.wanted, s.connected_customer_id, s.connected_default_id,
-    s.connected_customer_deleted_at, s.attempts, s.failing_since,
+    s.connected_as_of IS NOT NULL AS connected_default_known, s.connected_customer_deleted_at, s.attempts, s.failing_since,
     a.capabilities, a.known AS account_known, a.refused_at, a.disconnected_at,
     c.known AS customer_known, c.deleted_at, c.default_payment_method_id, c.profile, c.confirmed,
     b.engaged_at

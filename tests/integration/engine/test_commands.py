@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from consumers.clone.policy import DefaultFollows
 from consumers.store.database import Database
 from schemas.commands import CloneOnce, GrantShare, Order, RevokeShare, SaveDirect
 from schemas.records import Reason, State
@@ -230,6 +231,27 @@ async def test_what_an_adopted_customer_has_is_reused(world: World, pool: Databa
         assert (record.state, record.reason) == (State.READY, Reason.REUSED)
         assert record.connected_payment_method == method
         assert (await play.record(account, method)).state is State.READY, "it is direct, too"
+
+
+async def test_what_somebody_chose_for_a_customer_that_is_adopted_stays(world: World, pool: Database) -> None:
+    """Though nobody told of it: it was made before Offshoot was there."""
+    async with commanded(world, pool, default_follows=DefaultFollows.PLATFORM) as play:
+        account = await play.stripe.connect_account()
+        customer, card = await _customer(play)
+        await play.stripe.post(
+            f"/v1/customers/{customer}", **{"invoice_settings[default_payment_method]": card}
+        )
+        there, method = await _on_account(play, account, "tok_mastercard")
+        await play.stripe.post(f"/v1/payment_methods/{method}/attach", account, customer=there)
+        chosen = {"invoice_settings[default_payment_method]": method}
+        await play.stripe.post(f"/v1/customers/{there}", account, **chosen)
+        await play.take_in([each for each in play.events() if "account" not in each])
+
+        await play.done(GrantShare(customer=customer, account=account, connected_customer=there))
+
+        (found,) = (await play.stripe.state(account))["customers"]
+        assert found["invoice_settings"]["default_payment_method"] == method
+        assert (await play.record(account, card)).default is False
 
 
 async def test_a_customer_that_is_adopted_while_the_share_is_in_work(world: World, pool: Database) -> None:

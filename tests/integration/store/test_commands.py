@@ -235,6 +235,8 @@ async def test_an_adopted_customer_brings_its_default_and_its_direct_methods_cou
 
     share = await world.share()
     assert (share["connected_customer_id"], share["connected_default_id"]) == ("cus_C", "pm_C")
+    await world.see(connected_customer(1, default="pm_old"))
+    assert (await world.share())["connected_default_id"] == "pm_C", "an older event comes late"
 
 
 async def test_a_grant_while_the_customer_is_being_made(world: World, store: CommandStore) -> None:

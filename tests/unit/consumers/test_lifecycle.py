@@ -313,6 +313,15 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
         FOLLOWING,
         Write(m, Step.SET_DEFAULT),
     ),
+    "nor before it is known what somebody chose for a customer that was adopted": (
+        there(
+            card(clone()),
+            connected_default_known=False,
+            customer=replace(CUSTOMER, default_payment_method_id="pm_P1"),
+        ),
+        FOLLOWING,
+        Rest(),
+    ),
     "where it cannot be followed, a replaced default still is": (
         there(
             m := card(clone()),
