@@ -23,11 +23,20 @@ _HOLDS: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 
-def page(url: str, kind: str, newest_first: Iterable[JsonObject], parameters: dict[str, Any]) -> JsonObject:
-    """Cut one page out of a list, which is read no further than that takes.
+def page(
+    url: str,
+    kind: str,
+    newest_first: Iterable[JsonObject],
+    parameters: Mapping[str, Any],
+    *,
+    keep: Callable[[JsonObject], bool] = lambda _: True,
+) -> JsonObject:
+    """Cut one page out of what a list keeps, which is read no further than that takes.
 
-    `starting_after` gives what follows an object, `ending_before` what is just before it; both, a limit
-    outside 1 to 100, or an id that is not in the list is StripeError 400.
+    `starting_after` gives what follows an object, `ending_before` what is just before it. That object is a
+    place among all of its kind, whether the list keeps it or not: undelivered events are asked for from the
+    last one that was delivered ([doc] webhooks/process-undelivered-events). Both, a limit outside 1 to 100,
+    or an id of nothing is StripeError 400.
     """
     limit = parameters.get("limit", DEFAULT_LIMIT)
     if limit < 1:
@@ -43,11 +52,11 @@ def page(url: str, kind: str, newest_first: Iterable[JsonObject], parameters: di
         )
     bodies = iter(newest_first)
     if before is not None:
-        passed = _until(bodies, before, kind, "ending_before")
+        passed = list(filter(keep, _until(bodies, before, kind, "ending_before")))
         return listing(url, passed[-limit:], has_more=len(passed) > limit)
     if after is not None:
         _until(bodies, after, kind, "starting_after")
-    data = list(islice(bodies, limit + 1))
+    data = list(islice(filter(keep, bodies), limit + 1))
     return listing(url, data[:limit], has_more=len(data) > limit)
 
 

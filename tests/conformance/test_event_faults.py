@@ -101,6 +101,8 @@ def test_dropped(web: httpx.Client, account: str, receiver: Receiver, endpoint: 
     eventually(lambda: listed(web, account, delivery_success="true"))
     (missed,) = listed(web, account, delivery_success="false", **{"created[gte]": 0})
     assert (missed["data"]["object"]["name"], missed["pending_webhooks"]) == ("dropped", 1)
+    (delivered,) = listed(web, account, delivery_success="true")
+    assert listed(web, account, delivery_success="false", starting_after=delivered["id"]) == [missed]
     web.post(f"/_emulator/events/{missed['id']}/resend", json={"destination": endpoint})
     assert told(receiver, 1) == ["dropped"]
     eventually(lambda: not listed(web, account, delivery_success="false"))

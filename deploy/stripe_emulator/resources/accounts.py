@@ -67,12 +67,16 @@ def retrieve(call: Call) -> JsonObject:
 def list_connected(call: Call) -> JsonObject:
     """List the connected accounts."""
     created = call.parameters.get("created")
-    bodies = [
-        each.body
-        for each in reversed(call.world.connected.values())
-        if each.authorized and not each.deleted and pages.created_within(each.body, created)
-    ]
-    return pages.page("/v1/accounts", "account", bodies, call.parameters)
+    bodies = (
+        each.body for each in reversed(call.world.connected.values()) if each.authorized and not each.deleted
+    )
+    return pages.page(
+        "/v1/accounts",
+        "account",
+        bodies,
+        call.parameters,
+        keep=lambda body: pages.created_within(body, created),
+    )
 
 
 def update(call: Call) -> JsonObject:

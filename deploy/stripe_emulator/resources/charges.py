@@ -19,13 +19,16 @@ def retrieve(call: Call) -> JsonObject:
 def list_all(call: Call) -> JsonObject:
     """List charges, of a customer or of an intent."""
     said = call.parameters
-    bodies = [
-        body
-        for body in reversed(call.account.charges.values())
-        if all(name not in said or body[name] == said[name] for name in ("customer", "payment_intent"))
-        and pages.created_within(body, said.get("created"))
-    ]
-    return pages.page("/v1/charges", "charge", bodies, said)
+    return pages.page(
+        "/v1/charges",
+        "charge",
+        reversed(call.account.charges.values()),
+        said,
+        keep=lambda body: (
+            all(name not in said or body[name] == said[name] for name in ("customer", "payment_intent"))
+            and pages.created_within(body, said.get("created"))
+        ),
+    )
 
 
 def make(

@@ -76,14 +76,14 @@ def update(call: Call) -> JsonObject:
 def list_all(call: Call) -> JsonObject:
     """List customers; `email` is compared exactly."""
     email, created = call.parameters.get("email"), call.parameters.get("created")
-    bodies = (
-        each.body
-        for each in reversed(call.account.customers.values())
-        if not each.deleted
-        and (email is None or each.body["email"] == email)
-        and pages.created_within(each.body, created)
+    bodies = (each.body for each in reversed(call.account.customers.values()) if not each.deleted)
+    return pages.page(
+        "/v1/customers",
+        "customer",
+        bodies,
+        call.parameters,
+        keep=lambda body: email in (None, body["email"]) and pages.created_within(body, created),
     )
-    return pages.page("/v1/customers", "customer", bodies, call.parameters)
 
 
 def delete(call: Call) -> JsonObject:

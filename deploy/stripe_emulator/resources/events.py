@@ -35,13 +35,17 @@ def list_all(call: Call) -> JsonObject:
     patterns = types if types is not None else [parameters.get("type", "*")]
     delivered, created = parameters.get("delivery_success"), parameters.get("created")
     call.account.forget_events(call.world.now_ms())
-    found = (
-        {"id": event.id}
-        for event in reversed(call.account.events.values())
-        if any(fnmatchcase(event.type, pattern) for pattern in patterns)
-        and (delivered is None or delivered == (not event.pending))
-        and pages.created_within({"created": event.created_ms // 1000}, created)
-    )
-    page = pages.page("/v1/events", "event", found, parameters)
-    page["data"] = [call.account.events[each["id"]].snapshot() for each in page["data"]]
+    events = call.account.events
+
+    def asked_for(body: JsonObject) -> bool:
+        event = events[body["id"]]
+        return (
+            any(fnmatchcase(event.type, pattern) for pattern in patterns)
+            and (delivered is None or delivered == (not event.pending))
+            and pages.created_within({"created": event.created_ms // 1000}, created)
+        )
+
+    ids = ({"id": each} for each in reversed(events))
+    page = pages.page("/v1/events", "event", ids, parameters, keep=asked_for)
+    page["data"] = [events[each["id"]].snapshot() for each in page["data"]]
     return page

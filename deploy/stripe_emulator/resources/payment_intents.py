@@ -128,13 +128,17 @@ def cancel(call: Call) -> JsonObject:
 def list_all(call: Call) -> JsonObject:
     """List payment intents, of a customer or all."""
     said = call.parameters
-    bodies = [
-        each.body
-        for each in reversed(call.account.payment_intents.values())
-        if said.get("customer") in (None, each.body["customer"])
-        and pages.created_within(each.body, said.get("created"))
-    ]
-    return pages.page("/v1/payment_intents", "payment_intent", bodies, said)
+    bodies = (each.body for each in reversed(call.account.payment_intents.values()))
+    return pages.page(
+        "/v1/payment_intents",
+        "payment_intent",
+        bodies,
+        said,
+        keep=lambda body: (
+            said.get("customer") in (None, body["customer"])
+            and pages.created_within(body, said.get("created"))
+        ),
+    )
 
 
 def _ready(call: Call, intent: Intent, *, made: bool) -> PaymentMethod:

@@ -144,12 +144,10 @@ def list_of_customer(call: Call) -> JsonObject:
 
 def _page(call: Call, url: str, customer_id: str) -> JsonObject:
     kind = call.parameters.get("type")
-    bodies = [
-        each.body
-        for each in reversed(call.account.attached(customer_id))
-        if kind in (None, each.body["type"])
-    ]
-    return pages.page(url, "PaymentMethod", bodies, call.parameters)
+    bodies = (each.body for each in reversed(call.account.attached(customer_id)))
+    return pages.page(
+        url, "PaymentMethod", bodies, call.parameters, keep=lambda body: kind in (None, body["type"])
+    )
 
 
 def _details(

@@ -78,13 +78,17 @@ def cancel(call: Call) -> JsonObject:
 def list_all(call: Call) -> JsonObject:
     """List setup intents, of a customer or a payment method or all."""
     said = call.parameters
-    bodies = [
-        each.body
-        for each in reversed(call.account.setup_intents.values())
-        if all(name not in said or each.body[name] == said[name] for name in ("customer", "payment_method"))
-        and pages.created_within(each.body, said.get("created"))
-    ]
-    return pages.page("/v1/setup_intents", "setup_intent", bodies, said)
+    bodies = (each.body for each in reversed(call.account.setup_intents.values()))
+    return pages.page(
+        "/v1/setup_intents",
+        "setup_intent",
+        bodies,
+        said,
+        keep=lambda body: (
+            all(name not in said or body[name] == said[name] for name in ("customer", "payment_method"))
+            and pages.created_within(body, said.get("created"))
+        ),
+    )
 
 
 def proceed(call: Call, intent: Intent, *, authenticated: bool = False) -> None:

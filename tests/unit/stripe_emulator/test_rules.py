@@ -111,6 +111,31 @@ def test_page(parameters: dict[str, Any], found: str, more: bool) -> None:  # no
 
 
 @pytest.mark.parametrize(
+    ("parameters", "found", "more"),
+    [
+        ({"limit": 2, "starting_after": "8"}, "75", True),
+        ({"limit": 2, "ending_before": "4"}, "75", True),
+        ({"starting_after": "2"}, "1", False),
+        ({"ending_before": "8"}, "9", False),
+    ],
+)
+def test_a_page_may_begin_at_what_the_list_leaves_out(
+    parameters: dict[str, Any],
+    found: str,
+    more: bool,  # noqa: FBT001
+) -> None:
+    """The odd ones are listed, an even one names the place."""
+    made = page(
+        "/v1/things",
+        "thing",
+        [{"id": each} for each in "987654321"],
+        parameters,
+        keep=lambda body: int(body["id"]) % 2 == 1,
+    )
+    assert (found, more) == ("".join(each["id"] for each in made["data"]), made["has_more"])
+
+
+@pytest.mark.parametrize(
     ("before", "after", "changes"),
     [
         ({"a": 1, "b": 2}, {"a": 1, "b": 3}, {"b": 2}),
