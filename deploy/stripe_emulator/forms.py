@@ -6,6 +6,7 @@ Source: [doc] docs.stripe.com/api, "form-encoded"; docs.stripe.com/api-v2-overvi
 import json
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,11 @@ from deploy.stripe_emulator.errors import StripeError, wrong_kind
 
 Tree = dict[str, "Tree | str"]
 """What a form says before its parameters are known; an array's places are its keys, `0`, `1`, …."""
+
+
+class Array(Tree):
+    """A branch without names, as of `a[]=x` or of a list in JSON: nothing but an array can be meant."""
+
 
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)\Z")
 _PART = re.compile(r"\[([^\[\]]*)\]")
@@ -45,7 +51,7 @@ def _tree(value: Any) -> Tree | str:
         case dict():
             return {name: _tree(each) for name, each in value.items()}
         case list():
-            return {str(place): _tree(each) for place, each in enumerate(value)}
+            return Array((str(place), _tree(each)) for place, each in enumerate(value))
         case None:
             return ""
         case bool():
@@ -63,8 +69,8 @@ def _parts(key: str) -> Sequence[str]:
 
 def _put(tree: Tree, parts: Sequence[str], value: str, key: str) -> None:
     branch = tree
-    for part in parts[:-1]:
-        below = branch.setdefault(part, {})
+    for part, following in pairwise(parts):
+        below = branch.setdefault(part, {} if following else Array())
         if isinstance(below, str):
             raise wrong_kind(key, "object", below)
         branch = below

@@ -20,9 +20,10 @@ from deploy.stripe_emulator.errors import (
     unsupported_parameter,
     wrong_kind,
 )
-from deploy.stripe_emulator.forms import Tree
+from deploy.stripe_emulator.forms import Array, Tree
 from deploy.stripe_emulator.signatures import Kind, fields
 
+_PLACE = re.compile(r"[0-9]+")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
@@ -136,15 +137,18 @@ def _typed(kind: Kind, value: Tree | str, name: str) -> Any:
         return _value(kind, value, name)
     if kind.hash is not None:
         return _hash(fields(kind.hash), value, name)
-    if kind.values is not None:
+    if kind.values is not None and not isinstance(value, Array):
         below = kind.values
         return {
             key: "" if each == "" else _typed(below, each, f"{name}[{key}]") for key, each in value.items()
         }
     if kind.item is not None:
         below = kind.item
-        return [_typed(below, each, f"{name}[{place}]") for place, each in value.items()]
-    raise wrong_kind(name, kind.scalar or "string", "")
+        if not all(_PLACE.fullmatch(place) for place in value):
+            raise wrong_kind(name, "array", "")
+        places = sorted(value.items(), key=lambda each: int(each[0]))
+        return [_typed(below, each, f"{name}[{place}]") for place, each in places]
+    raise wrong_kind(name, kind.scalar or ("string" if kind.values is None else "object"), "")
 
 
 def _value(kind: Kind, value: str, name: str) -> str | int | float | bool:

@@ -64,6 +64,7 @@ def refined(text: str, accepted: Accepted = ACCEPTED) -> dict[str, Any]:
     [
         ("name=Ada&limit=3&connect=true", {"name": "Ada", "limit": 3, "connect": True}),
         ("types[]=a&types[]=b", {"types": ["a", "b"]}),
+        ("types[10]=b&types[2]=a", {"types": ["a", "b"]}),
         ("metadata[0]=a", {"metadata": {"0": "a"}}),
         ("metadata[a]=", {"metadata": {"a": ""}}),
         ("metadata=", {"metadata": ""}),
@@ -96,7 +97,9 @@ def test_parameters_get_their_kinds(text: str, parameters: dict[str, Any]) -> No
         ("connect=yes", None, "connect"),
         ("metadata=x", None, "metadata"),
         ("metadata[a][b]=x", None, "metadata[a]"),
+        ("metadata[]=x", None, "metadata"),
         ("types=x", None, "types"),
+        ("types[first]=x", None, "types"),
         ("name[first]=x", None, "name"),
         ("tax=high", None, "tax"),
         ("card[checks][score]=high&card[number]=1", None, "card[checks][score]"),
