@@ -44,6 +44,30 @@ def made(web: httpx.Client, path: str, account: str = "", **form: str) -> str:
             {"type": "card", "card[number]": "4242424242424242", "card[exp_month]": "x"},
             (400, "parameter_invalid_integer", "card[exp_month]"),
         ),
+        (
+            "POST",
+            "/v1/payment_methods",
+            {"type": "card", "card[token]": "tok_visa", "us_bank_account[account_number]": "000123456789"},
+            (400, "parameter_unknown", "us_bank_account"),
+        ),
+        (
+            "POST",
+            "/v1/payment_methods",
+            {"type": "link", "card[token]": "tok_visa"},
+            (400, "parameter_unknown", "card"),
+        ),
+        (
+            "POST",
+            "/v1/payment_methods",
+            {"type": "card", "card[token]": "tok_visa", "card[number]": "4242424242424242"},
+            (400, None, "card"),
+        ),
+        (
+            "POST",
+            "/v1/setup_intents",
+            {"payment_method_data[type]": "link", "payment_method_data[sepa_debit][iban]": "x"},
+            (400, "parameter_unknown", "payment_method_data[sepa_debit]"),
+        ),
         ("POST", "/v1/payment_methods", {"type": "card", "customer": "cus_1"}, (400, None, "customer")),
         ("POST", "/v1/payment_methods/pm_1/attach", {}, (400, "parameter_missing", None)),
         (

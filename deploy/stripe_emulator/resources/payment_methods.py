@@ -21,7 +21,7 @@ UPDATE_READS = (
     *("allow_redisplay", "metadata", "billing_details", "card[exp_month]", "card[exp_year]"),
     *("us_bank_account[account_holder_type]", "us_bank_account[account_type]"),
 )
-CHANGEABLE = frozenset({"card", "us_bank_account"})
+CHANGEABLE = ("card", "us_bank_account")
 CREATE_READS = (
     *("type", "payment_method", "customer", "allow_redisplay", "metadata", "billing_details"),
     *(f"card[{name}]" for name in ("number", "exp_month", "exp_year", "cvc", "token")),
@@ -47,11 +47,15 @@ def create(call: Call) -> JsonObject:
 def make(call: Call, parameters: Mapping[str, Any], *, under: str = "") -> PaymentMethod:
     """Make a payment method of parameters that stand below `under`, as in `payment_method_data[type]`.
 
-    A bank account whose numbers somebody typed is not verified ([doc] payments/ach-direct-debit).
+    The hash of another type than the one that is made is unknown ([doc] api/payment_methods/create for the
+    rule). A bank account whose numbers somebody typed is not verified ([doc] payments/ach-direct-debit).
     """
     if "type" not in parameters:
         raise errors.missing_parameter(_below(under, "type"))
     kind = parameters["type"]
+    misplaced = [name for name in (*CHANGEABLE, *BARE_TYPES) if name in parameters and name != kind]
+    if misplaced:
+        raise errors.unknown_parameters([_below(under, name) for name in misplaced])
     details, behaviour = _details(call, kind, parameters, under)
     billing = _billing(parameters)
     if kind == "us_bank_account" and not billing.get("name"):
@@ -106,7 +110,7 @@ def update(call: Call) -> JsonObject:
     parameters = call.parameters
     body = method.body
     after = copy.deepcopy(body)
-    for kind in CHANGEABLE & parameters.keys():
+    for kind in (each for each in CHANGEABLE if each in parameters):
         if body["type"] != kind:
             raise errors.invalid_value(
                 kind, f"You cannot update `{kind}` on a PaymentMethod of type {body['type']}."
@@ -176,7 +180,10 @@ def _below(under: str, name: str) -> str:
 
 def _card(card: dict[str, Any], now_s: float) -> tuple[JsonObject, Behaviour]:
     if "token" in card:
-        token = card["token"]
+        token, others = card["token"], sorted(card.keys() - {"token"})
+        if others:
+            names = f"card[token], card[{others[0]}]"
+            raise errors.invalid_value("card", f"You may only specify one of these parameters: {names}.")
         made = cards.card_from_name(token.removeprefix(TOKEN), now_s) if token.startswith(TOKEN) else None
         if made is None:
             raise errors.missing_object("token", token, "card[token]", in_path=False)
