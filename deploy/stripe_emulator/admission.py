@@ -15,6 +15,7 @@ from deploy.stripe_emulator.limits import Limiter
 from deploy.stripe_emulator.model import Account, World
 from deploy.stripe_emulator.routes import Route
 
+FORM = "application/x-www-form-urlencoded"
 CLONE = "POST /v1/payment_methods"
 """The endpoint that reads the platform's payment method as well, when it clones one."""
 
@@ -46,7 +47,7 @@ class Admission:
         request = exchange.request
         exchange.api_key = api_key(request.headers)
         named = None
-        if not exchange.api_key:
+        if not exchange.api_key and request.headers.get("content-type", FORM).startswith(FORM):
             form = _tree(exchange)
             exchange.api_key, named = browser.text(form, browser.KEY), browser.text(form, browser.ACCOUNT)
         key = self.keys.checked(exchange.api_key)
@@ -109,5 +110,8 @@ def _tree(exchange: Exchange) -> forms.Tree:
     if exchange.of_v2:
         below = forms.decode_json(request.body) if request.body else {}
         return {**forms.decode(request.query), **below}
+    content_type = request.headers.get("content-type", "")
+    if request.body and not content_type.startswith(FORM):
+        raise errors.no_form(content_type)
     body = request.body.decode(errors="replace")
     return forms.decode("&".join(filter(None, (request.query, body))))

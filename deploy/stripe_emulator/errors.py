@@ -55,6 +55,21 @@ def unknown_url(method: str, path: str) -> StripeError:
     )
 
 
+def no_form(content_type: str) -> StripeError:
+    """Refuse a body of API v1 that is no form ([3p] many; vapor-community/stripe#39 for what is no JSON)."""
+    if content_type.startswith("application/json"):
+        return StripeError(
+            400,
+            "Invalid request (check that your POST content type is application/x-www-form-urlencoded). If "
+            "you have any questions, we can help at https://support.stripe.com/.",
+        )
+    return StripeError(
+        400,
+        f"Invalid request: unsupported Content-Type {content_type}. If error persists and you need "
+        "assistance, please contact support@stripe.com.",
+    )
+
+
 def unknown_parameters(names: Sequence[str]) -> StripeError:
     """Refuse parameters the endpoint does not take ([doc] docs.stripe.com/error-codes#parameter-unknown)."""
     plural = "s" if len(names) > 1 else ""

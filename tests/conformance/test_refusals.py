@@ -106,6 +106,23 @@ def test_bad_request(
     assert answer.headers["request-id"] in answer.json()["error"]["request_log_url"]
 
 
+@pytest.mark.parametrize(
+    ("content_type", "text"),
+    [
+        ("application/json", "check that your POST content type is application/x-www-form-urlencoded"),
+        ("text/plain", "unsupported Content-Type text/plain"),
+    ],
+)
+def test_only_a_form_is_read(web: httpx.Client, content_type: str, text: str) -> None:
+    """API v1 reads no JSON; without a key, that is what is refused first."""
+    headers = {"Content-Type": content_type}
+    answer = web.post("/v1/customers", content='{"name": "Ada"}', headers=headers)
+    assert error(answer) == (400, "invalid_request_error", None, None)
+    assert text in answer.json()["error"]["message"]
+    keyless = httpx.post(f"{web.base_url}/v1/customers", content="{}", headers=headers, trust_env=False)
+    assert keyless.status_code == 401
+
+
 def test_keys(web: httpx.Client) -> None:
     """No key and a wrong key are 401; Bearer and Basic both carry one."""
     right = {"Authorization": f"Bearer {API_KEY}"}
