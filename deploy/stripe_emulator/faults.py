@@ -15,6 +15,8 @@ from deploy.stripe_emulator.ids import random_text
 
 When = Literal["before", "after"]
 PLATFORM = "platform"
+METHODS = ("GET", "POST", "DELETE")
+ANSWERS = range(200, 600)
 STORED = (HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.INTERNAL_SERVER_ERROR)
 """What an endpoint itself ends with: kept under the idempotency key; others come from in front of it."""
 
@@ -67,13 +69,18 @@ class Chance:
 
     @classmethod
     def parse(cls, said: Mapping[str, Any]) -> Self:
-        """Read it from a rule's JSON; what is no number is a ValueError or TypeError."""
+        """Read it from a rule's JSON; what is no number, or never fires, is a ValueError or TypeError."""
         count = said.get("count")
-        return cls(
+        chance = cls(
             count=None if count is None else int(count),
             probability=float(said.get("probability", 1.0)),
             seed=int(said.get("seed", 0)),
         )
+        if chance.count is not None and chance.count < 1:
+            raise ValueError("a count is 1 or more; without one the rule fires until it is removed")
+        if not 0 < chance.probability <= 1:
+            raise ValueError("a probability is more than 0, and 1 at most")
+        return chance
 
     def draw(self) -> bool:
         """Say whether the rule fires where it matches, and count it if so."""
@@ -187,21 +194,23 @@ def parse(said: Mapping[str, Any], routes: frozenset[str]) -> Rule:
         raise ValueError(f"a fault has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
     if said.get("route") is not None and said["route"] not in routes:
         raise ValueError(f"no such route: {said['route']}; one of {', '.join(sorted(routes))}")
+    if said.get("method") is not None and said["method"] not in METHODS:
+        raise ValueError(f"no such method: {said['method']}; one of {', '.join(METHODS)}")
     facts = {name: said[name] for name in ("method", "route", "account") if name in said}
     return Rule(_action(said.get("action") or {}), Chance.parse(said), **facts)
 
 
 def _action(said: Mapping[str, Any]) -> Action:
     match said:
-        case {"kind": "latency", "seconds": int() | float() as seconds}:
+        case {"kind": "latency", "seconds": int() | float() as seconds} if seconds >= 0:
             return Latency(float(seconds))
-        case {"kind": "status", "status": int() as status}:
+        case {"kind": "status", "status": int() as status} if status in ANSWERS:
             return Status(
                 status,
                 _when(said),
                 stored=bool(said.get("stored", status in STORED)),
-                body=said.get("body"),
-                headers=said.get("headers") or {},
+                body=_body(said.get("body")),
+                headers=_headers(said.get("headers")),
             )
         case {"kind": "cut"}:
             return Cut(_when(said))
@@ -209,9 +218,23 @@ def _action(said: Mapping[str, Any]) -> Action:
             return Hold()
         case _:
             raise ValueError(
-                'an action is {"kind": "latency", "seconds"}, {"kind": "status", "status", "when"}, '
-                '{"kind": "cut", "when"} or {"kind": "hold"}'
+                'an action is {"kind": "latency", "seconds"} of 0 or more, '
+                '{"kind": "status", "status", "when"} of 200 to 599, {"kind": "cut", "when"} or {"kind": "hold"}'
             )
+
+
+def _body(said: Any) -> Mapping[str, Any] | None:
+    if said is not None and not isinstance(said, dict):
+        raise ValueError("a body is a JSON object")
+    return said
+
+
+def _headers(said: Any) -> Mapping[str, str]:
+    if said is None:
+        return {}
+    if not isinstance(said, dict) or not all(isinstance(value, str) for value in said.values()):
+        raise ValueError("headers are a JSON object of texts")
+    return said
 
 
 def _when(said: Mapping[str, Any]) -> When:

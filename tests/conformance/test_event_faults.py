@@ -162,6 +162,8 @@ def test_seeded_rule_repeats(web: httpx.Client, account: str, receiver: Receiver
         {},
         {"action": {"kind": "no"}},
         {"action": {"kind": "reorder", "window": 1}},
+        {"action": {"kind": "duplicate", "copies": 0}},
+        {"action": {"kind": "delay", "seconds": -1}},
         {"action": {"kind": "lost"}, "destination": "we_1"},
         {"action": {"kind": "drop"}, "typ": "x"},
     ],

@@ -144,10 +144,25 @@ def test_key_is_forgotten_after_a_day(web: httpx.Client, account: str) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [{}, {"action": {"kind": "no"}}, {"action": {"kind": "hold"}, "route": "/v1/no"}, {"acton": 1}, []],
+    [
+        {},
+        [],
+        {"acton": 1},
+        {"action": {"kind": "no"}},
+        {"action": {"kind": "hold"}, "route": "/v1/no"},
+        {"action": {"kind": "hold"}, "method": "PUT"},
+        {"action": {"kind": "hold"}, "count": 0},
+        {"action": {"kind": "hold"}, "probability": 0},
+        {"action": {"kind": "hold"}, "probability": 2},
+        {"action": {"kind": "latency", "seconds": -1}},
+        {"action": {"kind": "status", "status": 99}},
+        {"action": {"kind": "status", "status": 500, "body": "x"}},
+        {"action": {"kind": "status", "status": 500, "headers": ["x"]}},
+        {"action": {"kind": "status", "status": 500, "headers": {"x": 1}}},
+    ],
     ids=str,
 )
 def test_bad_rule_is_refused(web: httpx.Client, said: Any) -> None:
-    """A rule that could never fire is said to be wrong."""
+    """A rule that could never fire, or that nothing could answer by, is said to be wrong."""
     assert web.post("/_emulator/faults", json=said).status_code == 400
     assert web.delete("/_emulator/faults/nothing").status_code == 404

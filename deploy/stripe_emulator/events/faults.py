@@ -134,9 +134,9 @@ def _action(said: Mapping[str, Any]) -> Generation | Hindrance:
             return Lost()
         case {"kind": "drop"}:
             return Drop()
-        case {"kind": "duplicate"}:
+        case {"kind": "duplicate"} if int(said.get("copies", 1)) > 0:
             return Duplicate(int(said.get("copies", 1)))
-        case {"kind": "delay", "seconds": int() | float() as seconds}:
+        case {"kind": "delay", "seconds": int() | float() as seconds} if seconds >= 0:
             return Delay(float(seconds))
         case {"kind": "reorder", "window": int() as window} if window > 1:
             return Reorder(window)
