@@ -219,7 +219,8 @@ def _action(said: Mapping[str, Any]) -> Action:
         case _:
             raise ValueError(
                 'an action is {"kind": "latency", "seconds"} of 0 or more, '
-                '{"kind": "status", "status", "when"} of 200 to 599, {"kind": "cut", "when"} or {"kind": "hold"}'
+                '{"kind": "status", "status", "when"} of 200 to 599, '
+                '{"kind": "cut", "when"} or {"kind": "hold"}'
             )
 
 

@@ -439,8 +439,9 @@ def test_issuer_renews_a_saved_card(shop: Shop) -> None:
     methods = shop.client.v1.payment_methods
     card = methods.attach("pm_card_visa", {"customer": shop.customer}, shop.there)
     assert card.card is not None
-    renewed = shop.control(f"payment_methods/{card.id}/renew", exp_month=3, exp_year=2040).json()["card"]
-    assert (renewed["exp_month"], renewed["fingerprint"]) == (3, card.card.fingerprint)
+    month = card.card.exp_month % 12 + 1
+    renewed = shop.control(f"payment_methods/{card.id}/renew", exp_month=month, exp_year=2040).json()["card"]
+    assert (renewed["exp_month"], renewed["fingerprint"]) == (month, card.card.fingerprint)
     said = {"exp_month": 4, "exp_year": 2041, "number": "5555555555554444"}
     replaced = shop.control(f"payment_methods/{card.id}/renew", **said).json()["card"]
     assert (replaced["last4"], replaced["brand"]) == ("4444", "mastercard")
@@ -453,6 +454,8 @@ def test_issuer_renews_a_saved_card(shop: Shop) -> None:
     assert before[1]["card"]["fingerprint"] == card.card.fingerprint
     loose = methods.create({"type": "card", "card": {"token": "tok_visa"}}, shop.there).id
     assert shop.control(f"payment_methods/{loose}/renew", exp_month=3, exp_year=2040).status_code == 400
+    for bad in ({"exp_month": 13, "exp_year": 2040}, {"exp_month": 1, "exp_year": 2020}, {"exp_month": 1}):
+        assert shop.control(f"payment_methods/{card.id}/renew", **bad).status_code == 400
 
 
 def test_what_a_publishable_key_may_do(shop: Shop) -> None:

@@ -15,18 +15,26 @@ Handler = Callable[[Request], Awaitable[Response]]
 Routes = Sequence[tuple[str, str, Handler]]
 
 
-async def body_of(request: Request) -> dict[str, Any]:
+class Said(dict[str, Any]):
+    """What a request says; to ask for what it does not say is a ValueError, for it is the request's fault."""
+
+    def __missing__(self, name: str) -> Any:
+        """Say what the request leaves out."""
+        raise ValueError(f"the body has no {name}")
+
+
+async def body_of(request: Request) -> Said:
     """Give the JSON object of a request; no body is an empty one, anything else a ValueError or TypeError."""
     text = await request.body()
     if not text:
-        return {}
+        return Said()
     try:
         said = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"the body is not JSON: {error}") from error
     if not isinstance(said, dict):
         raise TypeError("the body is a JSON object")
-    return said
+    return Said(said)
 
 
 def world_of(engine: Engine, request: Request) -> World:
