@@ -11,12 +11,12 @@ import pytest
 from tests.conformance.conftest import API_KEY, COMMAND, DEADLINE_S, ROOT
 
 WITHIN_S = 2.0
+WAITS = {"/v1/customers": {"kind": "hold"}, "/v1/accounts": {"kind": "latency", "seconds": 60}}
 
 
-@pytest.mark.parametrize("action", [{"kind": "hold"}, {"kind": "latency", "seconds": 60}], ids=str)
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
-def test_held_call_does_not_keep_it_alive(action: dict[str, object], told: signal.Signals) -> None:
-    """Told to stop while a call waits, it ends with 0 and says nothing."""
+def test_calls_that_wait_do_not_keep_it_alive(told: signal.Signals) -> None:
+    """Told to stop while one call is held and one delayed, it ends with 0 and says nothing."""
     command = [*COMMAND, "--port", "0"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
@@ -25,17 +25,18 @@ def test_held_call_does_not_keep_it_alive(action: dict[str, object], told: signa
             url = process.stdout.readline().split()[1]
             with (
                 httpx.Client(base_url=url, auth=(API_KEY, ""), trust_env=False, timeout=DEADLINE_S) as web,
-                ThreadPoolExecutor(1) as pool,
+                ThreadPoolExecutor(2) as pool,
             ):
-                rule = {"method": "POST", "action": action, "account": "platform"}
-                assert web.post("/_emulator/faults", json=rule).status_code == 200
-                waiting = pool.submit(web.post, "/v1/customers")
-                while not web.get("/_emulator/faults").json()["faults"][0]["fired"]:
-                    assert not waiting.done()
+                for route, action in WAITS.items():
+                    rule = {"method": "POST", "route": route, "action": action}
+                    assert web.post("/_emulator/faults", json=rule).status_code == 200
+                waiting = [pool.submit(web.post, route) for route in WAITS]
+                while not all(each["fired"] for each in web.get("/_emulator/faults").json()["faults"]):
+                    assert not any(each.done() for each in waiting)
                 process.send_signal(told)
                 said = process.communicate(timeout=WITHIN_S)
                 assert (process.returncode, said) == (0, ("", ""))
-            assert waiting.done()
+            assert all(each.done() for each in waiting)
         finally:
             process.kill()
 
