@@ -55,6 +55,13 @@ class ReadClone:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadCustomer:
+    """Read the connected customer at Stripe: it tells whether a lost change of its default was done."""
+
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
 class Reuse:
     """Let the same card that is saved on the connected customer already serve as the clone: no call."""
 
@@ -93,7 +100,7 @@ class Rest:
     braked: bool = False
 
 
-Deed = Write | Repeat | Abandon | ReadClone | Reuse | CatchUp | Restart | Announce
+Deed = Write | Repeat | Abandon | ReadClone | ReadCustomer | Reuse | CatchUp | Restart | Announce
 """What changes something, here or at Stripe."""
 
 Action = LookUpAccount | Confirm | Deed | Rest

@@ -39,7 +39,7 @@ class Effects:
             case Step.UPDATE:
                 await self.updated(recording, method, intent, reply)
             case Step.SET_DEFAULT:
-                await recording.connected_default(_default_in(intent))
+                await recording.connected_default(intent.target, default_in(intent), now)
             case Step.DETACH:
                 await self.detached(recording, share, method, intent.object)
 
@@ -111,7 +111,8 @@ def fingerprint(content: Content | None) -> str | None:
     return content["fingerprint"] if content is not None else None
 
 
-def _default_in(intent: Intent) -> str | None:
+def default_in(intent: Intent) -> str | None:
+    """Say which default a change of it asks for."""
     settings = intent.parameters.get("invoice_settings") or {}
     default: str | None = settings.get("default_payment_method")
     return default

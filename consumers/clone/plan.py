@@ -14,6 +14,7 @@ from consumers.clone.actions import (
     Braked,
     LookUpAccount,
     ReadClone,
+    ReadCustomer,
     Repeat,
     Rest,
     Said,
@@ -110,7 +111,9 @@ def _needs_the_capability(method: MethodFacts, intent: Intent) -> bool:
 
 
 def _past_its_key(method: MethodFacts, intent: Intent) -> Said:
-    """The clone itself tells what the write did; what a clone call may have left is inert."""
+    """What was written to tells what the write did; what a clone call may have left is inert."""
+    if intent.step is Step.SET_DEFAULT and intent.target is not None:
+        return ReadCustomer(intent)
     target = intent.target or _made(method)
     if target is None or intent.step in (Step.CLONE, Step.SET_DEFAULT):
         return Abandon(intent)

@@ -1,11 +1,13 @@
 """What a reading of the method on the account shows: what a lost write did, and what is there."""
 
+from datetime import datetime
+
 from consumers.clone import intents, verdicts
-from consumers.clone.effects import Effects, content_of, differs
+from consumers.clone.effects import Effects, content_of, default_in, differs
 from consumers.clone.facts import Connected, Intent, MethodFacts, Outcome, ShareFacts, Step
 from consumers.clone.gates import standing
 from consumers.clone.tools import Tools
-from consumers.clone.verdicts import Failed
+from consumers.clone.verdicts import Failed, Missing
 from consumers.store.recording import Recording
 from consumers.store.shares import Lease
 from consumers.stripe_errors import RefusedError
@@ -96,6 +98,25 @@ class Readings:
             else:
                 await recording.failed(method, method.generation)
                 await recording.announce(method, State.FAILED, reason, now)
+
+    async def customer_read(self, intent: Intent, reply: Reply, read_at: datetime) -> None:
+        """Record the default that the connected customer has, ours or not; later events still count."""
+        settings = reply.object.get("invoice_settings") or {}
+        default, ours = settings.get("default_payment_method"), default_in(intent)
+        outcome = Outcome.SUCCEEDED if default == ours else Outcome.VOID
+        async with self._tools.shares.fenced(self._lease) as recording:
+            await recording.conclude_intent(outcome, reply.request_id)
+            if reply.object.get("deleted"):
+                await recording.connected_customer_gone(self._tools.now())
+            else:
+                await recording.connected_default(intent.target, default, read_at)
+
+    async def customer_not_read(self, refused: RefusedError) -> None:
+        """Record that Stripe does not show the connected customer: it is gone, or nothing is known of it."""
+        async with self._tools.shares.fenced(self._lease) as recording:
+            await recording.conclude_intent(Outcome.VOID, refused.request_id)
+            if isinstance(verdicts.of(refused), Missing):
+                await recording.connected_customer_gone(self._tools.now())
 
 
 def _shown_on(method: MethodFacts, intent: Intent | None) -> str | None:

@@ -20,6 +20,7 @@ from consumers.clone.actions import (
     Deed,
     LookUpAccount,
     ReadClone,
+    ReadCustomer,
     Repeat,
     Rest,
     Restart,
@@ -166,8 +167,8 @@ class ShareWorker:
                     self._tools.calls.metrics.stray_clones.inc()
                 async with self._tools.shares.fenced(self._lease) as recording:
                     await recording.conclude_intent(Outcome.VOID, None)
-            case ReadClone(method=method, connected_payment_method_id=clone_id, intent=intent):
-                await self._read_clone(share, method, clone_id, intent)
+            case ReadClone() | ReadCustomer():
+                await self._look(share, action)
             case Reuse(method=method):
                 await self._outcomes.reused(share, method)
             case CatchUp(method=method):
@@ -254,6 +255,15 @@ class ShareWorker:
             case Step.DETACH:
                 return await stripe.detach(account, target, key)
 
+    async def _look(self, share: ShareFacts, action: ReadClone | ReadCustomer) -> None:
+        match action:
+            case ReadClone(method=method, connected_payment_method_id=clone_id, intent=intent):
+                await self._read_clone(share, method, clone_id, intent)
+            case ReadCustomer(intent=intent):
+                await self._read_customer(share, intent)
+            case _:
+                assert_never(action)
+
     async def _read_clone(
         self, share: ShareFacts, method: MethodFacts, clone_id: str, intent: Intent | None
     ) -> None:
@@ -267,6 +277,20 @@ class ShareWorker:
             await self._readings.not_read(method, clone_id, intent, refused)
         else:
             await self._readings.read(share, method, clone_id, intent, reply)
+
+    async def _read_customer(self, share: ShareFacts, intent: Intent) -> None:
+        """Let the connected customer tell what a lost change of its default did."""
+        account, customer, read_at = share.account.id, intent.target or "", self._tools.now()
+        try:
+            reply = await self._call(
+                "read_connected_customer",
+                share,
+                lambda: self._tools.calls.stripe.read_customer(customer, account),
+            )
+        except RefusedError as refused:
+            await self._readings.customer_not_read(refused)
+        else:
+            await self._readings.customer_read(intent, reply, read_at)
 
     async def _call(self, name: str, share: ShareFacts, call: Call) -> Reply:
         """Make one call in its turn; what did not go well, and is no refusal, means later."""

@@ -198,9 +198,11 @@ class Recording:
             "record_connected_customer", connected_customer_id=customer_id, default_id=default_id
         )
 
-    async def connected_default(self, default_id: str | None) -> None:
-        """Record the default that we gave it."""
-        await self._of_share("record_default", default_id=default_id)
+    async def connected_default(self, customer_id: str | None, default_id: str | None, now: datetime) -> None:
+        """Record the default that we gave it, or that a reading begun `now` showed."""
+        await self._of_share(
+            "record_default", connected_customer_id=customer_id, default_id=default_id, now=now
+        )
 
     async def connected_customer_gone(self, now: datetime) -> None:
         """Record that it was deleted on its account."""

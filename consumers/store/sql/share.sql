@@ -156,20 +156,20 @@ SET recovery_point = CASE WHEN recovery_point = 'attached' THEN recovery_point E
     next_generation = CASE WHEN recovery_point = 'attached' THEN :generation::int END,
     next_content = CASE WHEN recovery_point = 'attached' THEN :content::jsonb END,
     ours = CASE WHEN recovery_point = 'attached' THEN ours ELSE true END,
-    paced_until = NULL, declines = 0, retry_at = NULL, stripe_request_id = :stripe_request_id
+    paced_until = NULL, declines = 0, retry_at = NULL, missing_at = NULL, stripe_request_id = :stripe_request_id
 WHERE share_id = :share_id AND platform_payment_method_id = :platform_payment_method_id;
 
 -- name: record_connected_customer(connected_customer_id, default_id, share_id)!
--- The customer on the account, and its default where it was made with one.
+-- The customer on the account, and its default where it was made with one; unless we heard meanwhile that it was deleted.
 UPDATE offshoot.share
 SET connected_customer_id = :connected_customer_id, connected_default_id = coalesce(:default_id, connected_default_id),
     connected_as_of = date_trunc('second', now())
-WHERE id = :share_id;
+WHERE id = :share_id AND connected_customer_deleted_at IS NULL;
 
--- name: record_default(default_id, share_id)!
--- The connected customer's default, as we made it.
-UPDATE offshoot.share SET connected_default_id = :default_id, connected_as_of = date_trunc('second', now())
-WHERE id = :share_id;
+-- name: record_default(default_id, connected_customer_id, now, share_id)!
+-- The connected customer's default, as we made it, or as it was shown; unless it was deleted meanwhile.
+UPDATE offshoot.share SET connected_default_id = :default_id, connected_as_of = date_trunc('second', :now::timestamptz)
+WHERE id = :share_id AND connected_customer_id = :connected_customer_id;
 
 -- name: forget_connected_customer(now, share_id)!
 -- It was deleted on its account.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consumers.clone.policy import Leave, OnUpdate
+from consumers.clone.policy import DefaultFollows, Leave, OnUpdate
 from consumers.store.database import Database
 from schemas.records import Reason, State
 from tests.integration.engine.playground import Playground, playground
@@ -94,6 +94,46 @@ async def test_clones_that_lasting_errors_may_leave_behind_are_counted(world: Wo
             each for each in (await play.stripe.state(account))["payment_methods"] if not each["customer"]
         ]
         assert len(stray) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_change_of_the_default_that_stripe_answers_with_500_is_looked_at_before_it_is_tried_anew(
+    world: World, pool: Database, when: str
+) -> None:
+    async with playground(world, pool, default_follows=DefaultFollows.PLATFORM) as play:
+        account, customer, _ = await _shared(play)
+        await play.settle()
+        second = await play.stripe.save_card(customer, "tok_mastercard")
+        await play.settle()
+        await _refuse(play, account, f"{CUSTOMERS}/{{customer}}", 500, when=when, stored=True, count=1)
+        chosen = {"invoice_settings[default_payment_method]": second}
+        await play.stripe.post(f"{CUSTOMERS}/{customer}", **chosen)
+        before = len(await play.stripe.calls(account))
+        await play.settle(within=timedelta(minutes=1))
+
+        calls = [each["method"] for each in (await play.stripe.calls(account))[before:]]
+        assert calls == ["POST", "POST", "GET", *(["POST"] if when == "before" else [])]
+        assert (await play.record(account, second)).default
+
+
+async def test_a_customer_that_is_deleted_there_before_we_know_that_a_clone_was_attached(
+    world: World, pool: Database
+) -> None:
+    """Stripe attached it and keeps a 500: events tell of the attach, and of the customer's end."""
+    async with playground(world, pool) as play:
+        account, customer, first = await _shared(play)
+        await play.settle()
+        connected = (await play.record(account, first)).connected_customer
+        await _refuse(play, account, ATTACH, 500, when="after", stored=True, count=1)
+        second = await play.stripe.save_card(customer, "tok_mastercard")
+        await play.ingest()
+        await play.work()
+        await play.stripe.delete(f"{CUSTOMERS}/{connected}", account)
+
+        await play.settle(within=timedelta(minutes=1))
+
+        gone = (State.ABSENT, Reason.CONNECTED_CUSTOMER_DELETED)
+        assert await _said(play, account, second) == await _said(play, account, first) == gone
 
 
 @pytest.mark.parametrize("route", [CLONE, CUSTOMERS])

@@ -137,6 +137,17 @@ async def test_a_deleted_connected_customer_clears_the_shares(world: World) -> N
     assert share["connected_customer_deleted_at"] == at(1)
 
 
+async def test_a_default_that_was_set_on_a_customer_deleted_meanwhile_is_none(world: World) -> None:
+    await _attached(world)
+    await world.see(connected_customer(1, deleted=True))
+    (lease,) = await world.shares.claim(1)
+
+    async with world.shares.fenced(lease) as recording:
+        await recording.connected_default("cus_C", "pm_C", at(2))
+
+    assert (await world.share())["connected_default_id"] is None
+
+
 async def test_a_default_that_is_older_than_what_we_did_is_passed_over(world: World) -> None:
     await _attached(world)
     await world.sql.execute(

@@ -237,6 +237,16 @@ async def test_what_is_not_there_is_null(world: World) -> None:
     assert (record.connected_customer, record.connected_payment_method, record.default) == (None, None, False)
 
 
+async def test_what_was_not_found_for_one_step_counts_for_no_other(world: World) -> None:
+    """Each has what it misses read first, before it counts as failed."""
+    lease = await world.see_share()
+    about = await _reach(world, lease, RecoveryPoint.PLANNED)
+    async with world.shares.fenced(lease) as recording:
+        assert [await recording.missing(about, NOW) for _ in range(2)] == [True, False]
+        await recording.cloned(about, _made(about), NOW, "req_1")
+        assert await recording.missing(about, NOW)
+
+
 async def test_a_plan_is_made_once(world: World) -> None:
     """Planning again changes nothing of what was reached."""
     lease = await world.see_share()

@@ -12,6 +12,7 @@ from consumers.clone.actions import (
     CatchUp,
     Confirm,
     ReadClone,
+    ReadCustomer,
     Repeat,
     Rest,
     Restart,
@@ -302,6 +303,16 @@ _ROWS: Final[dict[str, tuple[ShareFacts, Policy, Action]]] = {
         ),
         POLICY,
         Rest(),
+    ),
+    "a change of it whose key is too old is looked at": (
+        there(
+            card(clone(announced_default=False)),
+            superseded=(OLD,),
+            connected_default_id="pm_OLD",
+            open_intent=(tried := replace(intent(Step.SET_DEFAULT, hours_ago=23), target=HAS)),
+        ),
+        POLICY,
+        ReadCustomer(tried),
     ),
     "the platform's default is followed": (
         there(

@@ -16,6 +16,7 @@ from consumers.clone.actions import (
     Confirm,
     LookUpAccount,
     ReadClone,
+    ReadCustomer,
     Repeat,
     Rest,
     Restart,
@@ -462,6 +463,7 @@ _ACTIONS: Final = (
     Repeat,
     Abandon,
     ReadClone,
+    ReadCustomer,
     Reuse,
     CatchUp,
     Restart,
@@ -523,10 +525,10 @@ class _World:
                 assert opened == self.facts.open_intent
                 self._send(at, opened)
             case Abandon(intent=opened):
-                assert opened.step in (Step.CLONE, Step.SET_DEFAULT), "what the others did is looked at"
+                assert opened.step is Step.CLONE, "what the others did is looked at"
                 self.facts = replace(self.facts, open_intent=None)
-            case ReadClone(method=at, connected_payment_method_id=clone_id, intent=opened):
-                self._read(at, clone_id, opened)
+            case ReadClone() | ReadCustomer():
+                self._look(action)
             case Restart(method=at):
                 self._change(at, planned(generation=at.generation))
             case Announce(method=at, state=state, reason=reason):
@@ -626,6 +628,15 @@ class _World:
             assert customer, "attached to a customer that is there"
         self._customer_of[_serving(at) or ""] = customer
         return customer
+
+    def _look(self, action: ReadClone | ReadCustomer) -> None:
+        match action:
+            case ReadClone(method=at, connected_payment_method_id=clone_id, intent=opened):
+                self._read(at, clone_id, opened)
+            case ReadCustomer(intent=opened):
+                assert opened.step is Step.SET_DEFAULT
+                assert not self.facts.account.disconnected, "no call to an account that is away"
+                self.facts = replace(self.facts, open_intent=None)
 
     def _read(self, at: MethodFacts, clone_id: str, opened: Intent | None) -> None:
         assert not self.facts.account.disconnected, "no call to an account that is away"
