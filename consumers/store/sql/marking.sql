@@ -79,7 +79,12 @@ WITH said AS (
 ), taken_up AS (
     UPDATE offshoot.clone AS k SET taken_up = true
     FROM granted AS g
-    WHERE g.granted_again AND k.share_id = g.id AND k.state = 'absent'
+    WHERE g.granted_again AND k.share_id = g.id
+        -- Absent, or about to be said so.
+        AND (k.state = 'absent' OR EXISTS (
+            SELECT FROM offshoot.connected_payment_method AS m
+            WHERE m.id = k.connected_payment_method_id AND m.detached_at IS NOT NULL AND NOT m.detached_by_us
+        ))
 )
 SELECT id FROM granted;
 

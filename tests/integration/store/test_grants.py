@@ -166,6 +166,27 @@ async def test_a_grant_that_comes_back_takes_up_what_others_ended(
     assert await world.sql.fetchval("SELECT taken_up FROM offshoot.clone")
 
 
+@pytest.mark.parametrize("by_us", [False, True])
+async def test_a_grant_that_comes_back_takes_up_what_nobody_has_said_was_detached(
+    world: World, *, by_us: bool
+) -> None:
+    """What we detached ourselves is made again without that."""
+    await world.see(customer(1, "acct_1"), card(1))
+    await world.sql.execute(
+        "INSERT INTO offshoot.clone (share_id, platform_payment_method_id, generation, recovery_point,"
+        " connected_payment_method_id, state) VALUES ($1, 'pm_P', 1, 'attached', 'pm_C', 'ready')",
+        (await world.share())["id"],
+    )
+    position = await world.sql.fetchval("SELECT position FROM offshoot.cursor WHERE name = 'installation'")
+    key = f"offshoot:{position}:acct_1:pm_C:detach:1" if by_us else None
+    await world.see(connected_card(2, detached=True, key=key))
+
+    await world.see(customer(3))
+    await world.see(customer(4, "acct_1"))
+
+    assert await world.sql.fetchval("SELECT taken_up FROM offshoot.clone") is not by_us
+
+
 async def test_a_grant_does_not_lose_to_a_share_that_a_command_makes_meanwhile(world: World) -> None:
     """The command's transaction is open when the customer's event comes."""
     await world.see(customer(1), account(1))
