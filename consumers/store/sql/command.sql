@@ -49,6 +49,13 @@ SELECT
     EXISTS (
         SELECT FROM offshoot.share
         WHERE account_id = :account AND connected_customer_id = :connected_customer AND customer_id <> :customer
+    ) OR EXISTS (
+        -- Or was made for one, and that is not recorded yet: a clone of its is there.
+        SELECT FROM offshoot.connected_payment_method AS m
+        JOIN offshoot.clone AS k ON k.connected_payment_method_id = m.id
+        JOIN offshoot.share AS s ON s.id = k.share_id
+        WHERE m.account_id = :account AND m.customer_id = :connected_customer AND m.detached_at IS NULL
+            AND k.ours AND s.customer_id <> :customer
     ) AS is_taken;
 
 -- name: grant_by_command(customer, account, methods, connected_customer)^
@@ -85,7 +92,12 @@ WITH granted AS (
 ), taken_up AS (
     UPDATE offshoot.clone AS k SET taken_up = true
     FROM granted AS g
-    WHERE k.share_id = g.id AND k.state = 'absent'
+    WHERE k.share_id = g.id
+        -- Absent, or about to be said so.
+        AND (k.state = 'absent' OR EXISTS (
+            SELECT FROM offshoot.connected_payment_method AS m
+            WHERE m.id = k.connected_payment_method_id AND m.detached_at IS NOT NULL AND NOT m.detached_by_us
+        ))
         AND (:methods::text[] IS NULL OR k.platform_payment_method_id = ANY (:methods::text[]))
 )
 SELECT id, wanted FROM granted;
@@ -99,7 +111,11 @@ WHERE customer_id = :customer AND account_id = :account AND connected_customer_i
 ON CONFLICT DO NOTHING;
 
 -- name: revoke_by_command(customer, account, methods)^
--- A command takes back what commands granted: all, or these methods only. The last of them ends the grant.
+-- A command takes back what commands granted: all, or these methods only. The last of them ends the grant. What the customer
+-- says is read again before anything is detached for it: its metadata may grant it.
+WITH doubted AS (
+    UPDATE offshoot.customer SET confirmed = false WHERE id = :customer AND confirmed
+)
 UPDATE offshoot.share AS s
 SET granted_by_command = r.remains,
     command_methods = CASE WHEN r.remains THEN r.methods END,

@@ -8,6 +8,7 @@ import pytest
 
 from consumers.clone.facts import Outcome
 from consumers.commands.facts import CommandIntent, Step
+from consumers.projection.seen import Kind
 from consumers.store.commands import CommandLease, CommandStore
 from consumers.store.grants import Grants
 from consumers.store.shares import LeaseLostError
@@ -223,6 +224,51 @@ async def test_which_methods_a_share_is_for(world: World, store: CommandStore) -
         assert (await world.method(lease)).wanted is wanted, orders
     await world.sql.execute("UPDATE offshoot.share SET granted_by_metadata = true")
     assert (await world.method(lease)).wanted
+
+
+async def test_a_grant_takes_up_what_nobody_has_said_was_detached(world: World, store: CommandStore) -> None:
+    lease = await world.see_share()
+    await world.sql.execute(
+        "INSERT INTO offshoot.clone (share_id, platform_payment_method_id, generation, recovery_point,"
+        " connected_payment_method_id, state) VALUES ($1, 'pm_P', 1, 'attached', 'pm_C', 'ready')",
+        lease.share_id,
+    )
+    await world.see(connected_card(2, detached=True))
+
+    await store.receive([_command(GRANT)])
+
+    assert await world.sql.fetchval("SELECT taken_up FROM offshoot.clone")
+
+
+async def test_what_was_read_before_a_revocation_does_not_justify_its_detaches(
+    world: World, store: CommandStore
+) -> None:
+    await world.see_share()
+    await world.read(await world.doubt(Kind.CUSTOMER, "cus_P"), customer(2, "acct_1"))
+    assert (await world.row("customer", "cus_P"))["confirmed"]
+
+    await store.receive([_command(_some(GrantShare), "grant"), _command(_some(RevokeShare), "revoke")])
+
+    assert not (await world.row("customer", "cus_P"))["confirmed"]
+
+
+async def test_a_customer_that_was_made_for_another_is_taken_before_that_is_recorded(
+    world: World, store: CommandStore
+) -> None:
+    """Our answer was lost, and the event of its clone tells whose it is."""
+    lease = await world.see_share()
+    await world.sql.execute(
+        "INSERT INTO offshoot.clone (share_id, platform_payment_method_id, generation, recovery_point,"
+        " connected_payment_method_id, state) VALUES ($1, 'pm_P', 1, 'cloned', 'pm_C', 'pending')",
+        lease.share_id,
+    )
+    await world.see(connected_card(2))
+
+    await store.receive(
+        [_command(GrantShare(customer="cus_Q", account="acct_1", connected_customer="cus_C"))]
+    )
+
+    assert '"customer_taken"' in await world.sql.fetchval("SELECT result FROM offshoot.command")
 
 
 async def test_an_adopted_customer_brings_its_default_and_its_direct_methods_count_as_mapped(
