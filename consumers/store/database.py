@@ -77,6 +77,8 @@ def translated() -> Iterator[None]:
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InvalidCatalogNameError,
         asyncpg.ObjectInUseError,
+        asyncpg.ReadOnlySQLTransactionError,  # another server leads now, or is about to
+        asyncpg.PostgresSystemError,  # its disk
     ) as error:
         raise UnavailableError(type(error).__name__) from error
 
