@@ -142,16 +142,18 @@ def _account(had: AccountSeen, seen: AccountSeen) -> tuple[AccountSeen, bool]:
     """A whole account replaces, a part is laid over; both keep what only the other told."""
     shared = had.capabilities.keys() & seen.capabilities.keys()
     contradicts = any(had.capabilities[name] != seen.capabilities[name] for name in shared)
-    if None not in (had.connected, seen.connected) and had.connected != seen.connected:
-        contradicts = True
+    turns = None not in (had.connected, seen.connected) and had.connected != seen.connected
     row = AccountSeen(
         id=seen.id,
         as_of=seen.as_of,
         capabilities=seen.capabilities if seen.whole else {**had.capabilities, **seen.capabilities},
         whole=seen.whole or had.whole,
         connected=had.connected if seen.connected is None else seen.connected,
+        access_in_doubt=had.access_in_doubt
+        if seen.connected is None
+        else had.as_of == seen.as_of and (turns or had.access_in_doubt),
     )
-    return row, contradicts
+    return row, contradicts or turns
 
 
 def _connected_method(had: ConnectedMethodSeen, seen: ConnectedMethodSeen) -> ConnectedMethodSeen:

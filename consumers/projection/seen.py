@@ -66,7 +66,8 @@ class AccountSeen:
     """A connected account as Stripe showed it, in whole or in part.
 
     `capabilities` maps names to statuses: all of them if `whole`, else those that were told.
-    `connected` is None where nothing was said of the platform's access to the account.
+    `connected` is None where nothing was said of the platform's access to the account. `access_in_doubt`: it
+    was given and taken away within one second.
     """
 
     id: str
@@ -74,6 +75,7 @@ class AccountSeen:
     capabilities: Mapping[str, str]
     whole: bool
     connected: bool | None = None
+    access_in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ def accounts(rows: Sequence[AccountSeen]) -> dict[str, Any]:
         "capabilities": [json_text(row.capabilities) for row in rows],
         "whole": [row.whole for row in rows],
         "connected": [row.connected for row in rows],
+        "access_in_doubt": [row.access_in_doubt for row in rows],
     }
 
 

@@ -142,14 +142,16 @@ RETURNING p.id, p.customer_id,
         IS DISTINCT FROM (new.customer_id, new.content_hash, new.opted_out, new.detached_at IS NULL, new.blocked)
     AS changed;
 
--- name: apply_accounts(ids, as_of, capabilities, whole, connected, settle)
+-- name: apply_accounts(ids, as_of, capabilities, whole, connected, access_in_doubt, settle)
 -- Write what was seen of accounts: a whole one replaces, a part is laid over, an older one fills in what was never
 -- heard. Capabilities come by different partitions, so one that is heard late and differs puts the account in doubt;
--- only a whole account settles that. A part that comes during a reading has the account read once more.
+-- only a whole account settles that. A part that comes during a reading has the account read once more. One whose access
+-- was given and taken away within one second is disconnected, not revoked: it is asked which came last.
 WITH seen AS (
-    SELECT id, as_of, capabilities::jsonb AS capabilities, whole, connected FROM unnest(
-        :ids::text[], :as_of::timestamptz[], :capabilities::text[], :whole::boolean[], :connected::boolean[]
-    ) AS s (id, as_of, capabilities, whole, connected)
+    SELECT id, as_of, capabilities::jsonb AS capabilities, whole, connected, access_in_doubt FROM unnest(
+        :ids::text[], :as_of::timestamptz[], :capabilities::text[], :whole::boolean[], :connected::boolean[],
+        :access_in_doubt::boolean[]
+    ) AS s (id, as_of, capabilities, whole, connected, access_in_doubt)
 ), compared AS (
     SELECT s.*,
         (a.as_of IS NULL OR s.as_of >= a.as_of) AS newer,
@@ -185,7 +187,11 @@ SET capabilities = CASE
         WHEN NOT s.applies OR s.connected IS NULL THEN a.disconnected_at
         WHEN NOT s.connected THEN coalesce(a.disconnected_at, s.as_of)
     END,
-    revoked = CASE WHEN s.applies AND s.connected IS NOT NULL THEN NOT s.connected ELSE a.revoked END,
+    revoked = CASE
+        WHEN NOT s.applies OR s.connected IS NULL THEN a.revoked
+        ELSE NOT (s.connected OR s.access_in_doubt OR coalesce(a.authorized_at = s.as_of, false))
+    END,
+    authorized_at = CASE WHEN s.connected THEN greatest(a.authorized_at, s.as_of) ELSE a.authorized_at END,
     as_of = greatest(a.as_of, s.as_of),
     refresh_at = CASE
         -- It speaks, though a reading of it was refused: look again.

@@ -529,13 +529,44 @@ async def test_that_it_was_taken_away_is_heard_after_a_reading_was_refused(
     assert (row["revoked"], row["disconnected_at"] is not None) == (True, True)
 
 
-async def test_an_account_that_was_taken_away_is_not_read(world: World) -> None:
+@pytest.mark.parametrize(
+    "before",
+    [account(1, connected=True), account(2, transfers="active"), account(2, whole=True)],
+    ids=["authorised earlier", "capability in the same second", "account in the same second"],
+)
+async def test_an_account_that_was_taken_away_is_not_read(world: World, before: Seen) -> None:
     """A deauthorised account gets no further call, whatever is in doubt about it."""
     await world.see(account(1, whole=True, card_payments="active"))
+    await world.see(before)
     await world.see(account(2, connected=False))
     await world.sql.execute("UPDATE offshoot.account SET refresh_at = now()")
 
     assert await world.projections.claim_refreshes(10) == []
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "in one batch"])
+@pytest.mark.parametrize("given_last", [False, True])
+@pytest.mark.parametrize(
+    "shown", [None, account(9, whole=True, card_payments="active")], ids=["gone", "there"]
+)
+async def test_access_given_and_taken_away_within_a_second_is_asked_for(
+    world: World, shown: AccountSeen | None, *, given_last: bool, at_once: bool
+) -> None:
+    """Stripe's events of one second have no order: an account must not stay taken away for having one."""
+    await world.see(customer(1, "acct_1"), account(1, whole=True, card_payments="active"))
+    taken, given = account(2, connected=False), account(2, connected=True)
+    events = [taken, given] if given_last else [given, taken]
+    for batch in [events] if at_once else [[event] for event in events]:
+        await world.see(*batch)
+    assert ((await world.row("account", "acct_1"))["disconnected_at"] is None) == given_last
+
+    for _ in range(2):  # that Stripe calls it invalid counts from the second time on
+        await world.sql.execute("UPDATE offshoot.account SET refresh_at = now() WHERE refresh_at IS NOT NULL")
+        for refresh in await world.projections.claim_refreshes(10):
+            await world.read(refresh, shown, at(9))
+
+    row = await world.row("account", "acct_1")
+    assert (row["disconnected_at"] is None, row["refresh_at"]) == (shown is not None, None)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,25 @@ def test_what_only_an_older_part_says_of_access_is_kept() -> None:
     assert fold([account(2, whole=True), account(1, connected=False)]).accounts["acct_1"].connected is False
 
 
+@pytest.mark.parametrize(
+    ("batch", "in_doubt"),
+    [
+        ([account(1, connected=True), account(1, connected=False)], True),
+        ([account(1, connected=False), account(1, connected=True), account(1, connected=False)], True),
+        ([account(1, connected=True), account(1, connected=False), account(2, transfers="active")], True),
+        ([account(1, connected=True), account(1, connected=False), account(2, connected=False)], False),
+        ([account(1, connected=True), account(2, connected=False)], False),
+        ([account(1, transfers="active"), account(1, connected=False)], False),
+    ],
+)
+def test_access_given_and_taken_away_within_a_second_is_in_doubt(
+    batch: list[Seen], *, in_doubt: bool
+) -> None:
+    row = fold(batch).accounts["acct_1"]
+
+    assert (row.connected, row.access_in_doubt) == (False, in_doubt)
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize(
     ("arrives", "in_doubt"),
