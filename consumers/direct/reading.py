@@ -10,6 +10,7 @@ import msgspec
 
 from consumers.projection import objects
 from consumers.projection.seen import ConnectedCustomerSeen, ConnectedKind, ConnectedMethodSeen
+from consumers.refresh import ATTEMPTS_AT_MOST, DEFINITE_AT_MOST
 from consumers.store.connected import ConnectedReading
 from consumers.store.database import Database, StoreError, listen, past_conflicts
 from consumers.store.projections import CHANNEL_REFRESH, ProjectionStore
@@ -87,14 +88,27 @@ class ConnectedReadingLane:
             log.warning("connected_reading.account_invalid", request_id=error.request_id)
             self._metrics.readings.labels(label, "failed").inc()
         except StripeError as error:
-            log.warning("connected_reading.failed", error=str(error), request_id=error.request_id)
-            self._metrics.readings.labels(label, "failed").inc()
+            is_definite = isinstance(error, RefusedError)
+            ending = await self._try_again(reading, "failed", is_definite=is_definite)
+            log.warning(
+                "connected_reading.failed", ending=ending, error=str(error), request_id=error.request_id
+            )
+            self._metrics.readings.labels(label, ending).inc()
         except msgspec.MsgspecError:
-            log.error("connected_reading.unreadable")  # noqa: TRY400 -- a traceback would quote the object
-            self._metrics.readings.labels(label, "unreadable").inc()
+            ending = await self._try_again(reading, "unreadable", is_definite=True)
+            # No traceback: it would quote the object.
+            log.error("connected_reading.unreadable", ending=ending)  # noqa: TRY400
+            self._metrics.readings.labels(label, ending).inc()
         else:
             log.info("connected_reading.read", found=seen is not None, shares_due=due)
             self._metrics.readings.labels(label, "read").inc()
+
+    async def _try_again(self, reading: ConnectedReading, ending: str, *, is_definite: bool) -> str:
+        """It is due again already: it is read then, each time later, and some day no more."""
+        if reading.attempts < (DEFINITE_AT_MOST if is_definite else ATTEMPTS_AT_MOST):
+            return ending
+        await self._projections.give_up_connected_reading(reading)
+        return "given_up"
 
     async def _seen(self, reading: ConnectedReading) -> ConnectedMethodSeen | ConnectedCustomerSeen | None:
         # By Stripe's clock where that is known; else by ours, before it is sent and in whole seconds, so that

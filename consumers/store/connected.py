@@ -21,7 +21,8 @@ SETTLE: Final = timedelta(seconds=2)
 class ConnectedReading:
     """An object to read on a connected account; `claimed` as in `Refresh`.
 
-    `as_of` is Stripe's second from which on what it shows counts; None where nothing was heard.
+    `as_of` is Stripe's second from which on what it shows counts; None where nothing was heard. `attempts`
+    counts the readings begun since the last news of it.
     """
 
     account_id: str
@@ -29,6 +30,7 @@ class ConnectedReading:
     id: str
     claimed: datetime
     as_of: datetime | None = None
+    attempts: int = 1
 
 
 class ConnectedObjects:
@@ -124,7 +126,12 @@ class ConnectedObjects:
         rows = self._queries.claim_connected_readings(connection, limit=limit, again=again, longest=longest)
         return [
             ConnectedReading(
-                row["account_id"], ConnectedKind(row["kind"]), row["id"], row["claimed"], row["as_of"]
+                row["account_id"],
+                ConnectedKind(row["kind"]),
+                row["id"],
+                row["claimed"],
+                row["as_of"],
+                row["attempts"],
             )
             async for row in rows
         ]
@@ -134,8 +141,8 @@ class ConnectedObjects:
         seconds: float | None = await self._queries.next_connected_reading(connection)
         return seconds
 
-    async def end_reading(self, connection: Connection, reading: ConnectedReading) -> None:
-        """It was read, and what it showed is written: a method is verified by it."""
+    async def give_up_reading(self, connection: Connection, reading: ConnectedReading) -> None:
+        """It is not read again, unless something was heard of it meanwhile."""
         await self._queries.end_connected_reading(
             connection,
             account=reading.account_id,
@@ -143,6 +150,10 @@ class ConnectedObjects:
             id=reading.id,
             claimed=reading.claimed,
         )
+
+    async def end_reading(self, connection: Connection, reading: ConnectedReading) -> None:
+        """It was read, and what it showed is written: a method is verified by it."""
+        await self.give_up_reading(connection, reading)
         if reading.kind is ConnectedKind.PAYMENT_METHOD:
             await self._queries.verify_connected_methods(connection, ids=[reading.id])
             if self._direct is not None:

@@ -189,6 +189,11 @@ class ProjectionStore:
             await self._connected.end_reading(connection, reading)
             return due
 
+    async def give_up_connected_reading(self, reading: ConnectedReading) -> None:
+        """An object on an account cannot be read, and is not read again before more is heard of it."""
+        async with self._database.transaction() as connection:
+            await self._connected.give_up_reading(connection, reading)
+
     async def apply_connected_method(self, connection: Connection, seen: ConnectedMethodSeen) -> None:
         """Write, in somebody's transaction, what an answer to a write of ours showed."""
         await self._apply(connection, fold([seen]))

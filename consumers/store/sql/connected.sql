@@ -176,7 +176,7 @@ WITH due AS (
 UPDATE offshoot.connected_reading AS r
 SET due_at = now() + least(:again::interval * 2 ^ least(r.attempts, 10), :longest::interval), attempts = r.attempts + 1
 FROM due AS d WHERE (r.account_id, r.kind, r.id) = (d.account_id, d.kind, d.id)
-RETURNING r.account_id, r.kind, r.id, r.due_at AS claimed, d.as_of;
+RETURNING r.account_id, r.kind, r.id, r.due_at AS claimed, d.as_of, r.attempts;
 
 -- name: next_connected_reading()$
 -- Seconds until the next such reading is due; null when none waits.

@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 
+from consumers.direct.reading import ConnectedReadingLane
 from consumers.projection.observe import Reading
-from consumers.projection.seen import AccountSeen, CustomerSeen, Hint, Kind, PaymentMethodSeen, Seen
+from consumers.projection.seen import (
+    AccountSeen,
+    ConnectedHint,
+    ConnectedKind,
+    CustomerSeen,
+    Hint,
+    Kind,
+    PaymentMethodSeen,
+    Seen,
+)
 from consumers.refresh import ATTEMPTS_AT_MOST, DEFINITE_AT_MOST, RefreshLane
 from consumers.store.database import Database
 from consumers.store.limiter import Limiter
@@ -79,15 +89,30 @@ async def stripe() -> AsyncIterator[Answering]:
 
 
 @pytest.fixture
-async def lane(world: World, pool: Database, stripe: Answering) -> AsyncIterator[RefreshLane]:
-    """The lane that reads, Stripe being the prepared answer."""
+async def calls(pool: Database, stripe: Answering) -> AsyncIterator[StripeCalls]:
+    """Calls to Stripe, which is the prepared answer."""
     gateway = StripeGateway(api_key="sk_test_0123456789abcdef", api_base=stripe.url, timeout_s=5)
     metrics = Metrics()
-    watch = KeyWatch(gateway, metrics)
-    calls = StripeCalls(gateway, Limiter(pool, name="stripe", per_second=1000), watch, metrics)
-    reading = Reading(metadata_key="connected_accounts", profile_fields=("name",), livemode=False)
-    yield RefreshLane(pool, world.projections, calls, watch, metrics, reading=reading, now=lambda: START)
+    limiter = Limiter(pool, name="stripe", per_second=1000)
+    yield StripeCalls(gateway, limiter, KeyWatch(gateway, metrics), metrics)
     await gateway.close()
+
+
+@pytest.fixture
+def lane(world: World, pool: Database, calls: StripeCalls) -> RefreshLane:
+    """The lane that reads."""
+    watch = KeyWatch(calls.stripe, calls.metrics)
+    reading = Reading(metadata_key="connected_accounts", profile_fields=("name",), livemode=False)
+    return RefreshLane(
+        pool, world.projections, calls, watch, calls.metrics, reading=reading, now=lambda: START
+    )
+
+
+@pytest.fixture
+def connected_lane(world: World, pool: Database, calls: StripeCalls) -> ConnectedReadingLane:
+    """The lane that reads on accounts."""
+    watch = KeyWatch(calls.stripe, calls.metrics)
+    return ConnectedReadingLane(pool, world.projections, calls, watch, calls.metrics, now=lambda: START)
 
 
 _MISSING = {"error": {"type": "invalid_request_error", "code": "resource_missing"}}
@@ -122,15 +147,15 @@ async def test_what_a_detach_waited_for_is_certain_when_stripe_does_not_know_it(
     assert await world.due() == [("cus_P", "acct_1")]
 
 
-@pytest.mark.parametrize(
-    ("answer", "attempts"),
-    [
-        ((400, {"error": {"type": "invalid_request_error"}}), DEFINITE_AT_MOST),
-        ((200, {"object": "customer"}), DEFINITE_AT_MOST),
-        ((500, {"error": {"type": "api_error"}}), ATTEMPTS_AT_MOST),
-    ],
-    ids=["refused", "unreadable", "no answer"],
-)
+_USELESS_IDS = ["refused", "unreadable", "no answer"]
+_USELESS = [
+    ((400, {"error": {"type": "invalid_request_error"}}), DEFINITE_AT_MOST),
+    ((200, {"object": "customer"}), DEFINITE_AT_MOST),
+    ((500, {"error": {"type": "api_error"}}), ATTEMPTS_AT_MOST),
+]
+
+
+@pytest.mark.parametrize(("answer", "attempts"), _USELESS, ids=_USELESS_IDS)
 @pytest.mark.parametrize("ends", [True, False])
 @pytest.mark.parametrize("kind", list(Kind))
 async def test_nothing_is_read_for_ever(
@@ -147,6 +172,29 @@ async def test_nothing_is_read_for_ever(
     assert (row["refresh_at"] is None) is ends
     if kind is Kind.ACCOUNT:
         assert (row["refused_at"] is not None) is ends
+
+
+@pytest.mark.parametrize(("answer", "attempts"), _USELESS, ids=_USELESS_IDS)
+@pytest.mark.parametrize("ends", [True, False])
+async def test_nothing_on_an_account_is_read_for_ever(
+    world: World,
+    connected_lane: ConnectedReadingLane,
+    stripe: Answering,
+    answer: tuple[int, object],
+    attempts: int,
+    *,
+    ends: bool,
+) -> None:
+    await world.see(account(1), ConnectedHint(ConnectedKind.CUSTOMER, "cus_C", "acct_1", at(1), None))
+    await world.sql.execute(
+        "UPDATE offshoot.connected_reading SET due_at = now(), attempts = $1", attempts - (1 if ends else 2)
+    )
+    stripe.answer(*answer)
+
+    await connected_lane.read_due()
+
+    waits = await world.sql.fetchval("SELECT count(*) FROM offshoot.connected_reading")
+    assert waits == (0 if ends else 1)
 
 
 @pytest.fixture
