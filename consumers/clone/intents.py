@@ -4,6 +4,7 @@ The key names installation, account, object, step and epoch, so it is the same a
 customer's names account and platform customer, never a card: two cards can never make two customers.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from consumers.clone.actions import Write
 from consumers.clone.content import changes
 from consumers.clone.facts import MethodFacts, ShareFacts, Step
 
+KEY_LENGTH_AT_MOST: Final = 255
 KEY_PREFIX: Final = "offshoot"
 """By it an event of Stripe's that our own write caused is recognised."""
 
@@ -50,8 +52,12 @@ def made(method: MethodFacts) -> str:
 
 
 def idempotency_key(installation: str, share: ShareFacts, step: Step, about: str, epoch: int) -> str:
-    """Build the key under which Stripe does the write at most once."""
-    return f"{own_keys(installation)}{share.account.id}:{about}:{step}:{epoch}"
+    """Build the key under which Stripe does the write at most once; a very long object goes by its hash."""
+    key = f"{own_keys(installation)}{share.account.id}:{about}:{step}:{epoch}"
+    if len(key) <= KEY_LENGTH_AT_MOST:
+        return key
+    hashed = hashlib.sha256(about.encode()).hexdigest()
+    return f"{own_keys(installation)}{share.account.id}:{hashed}:{step}:{epoch}"
 
 
 def own_keys(installation: str) -> str:

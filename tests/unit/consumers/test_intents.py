@@ -88,6 +88,20 @@ def test_a_key_is_one_that_stripe_takes(ids: tuple[str, str, str], step: Step, n
     assert key.isprintable()
 
 
+@pytest.mark.parametrize("step", list(Step))
+def test_a_very_long_id_makes_no_longer_key_and_no_other_one_the_same(step: Step) -> None:
+    """Stripe lets a platform choose the ids of its customers."""
+    keys = []
+    for end in ("a", "b"):
+        about = replace(CARD, id="pm_" + "x" * 251 + end)
+        of = share(about, of=replace(CUSTOMER, id="cus_" + "x" * 250 + end))
+        long = Write(about, step, "pm_" + "x" * 251 + end if step is Step.DETACH else None)
+        keys.append(idempotency_key("0123456789ab", of, step, object_of(of, long), 1))
+
+    assert max(map(len, keys)) <= 255
+    assert len(set(keys)) == (1 if step is Step.SET_DEFAULT else 2), "the default names the clone"
+
+
 def test_the_clone_call_says_customer_and_payment_method_and_nothing_else() -> None:
     assert parameters(SHARE, Write(CARD, Step.CLONE)) == {"customer": "cus_P", "payment_method": "pm_P1"}
 
