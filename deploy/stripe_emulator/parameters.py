@@ -45,9 +45,13 @@ EVERYWHERE = frozenset({"expand"})
 """What the engine reads for every endpoint."""
 
 TEXTS = frozenset(
-    {"city", "country", "description", "email", "line1", "line2", "name", "phone", "postal_code", "state"}
+    {
+        *("city", "country", "description", "email", "line1", "line2", "name", "phone", "postal_code"),
+        *("state", "default_payment_method"),
+    }
 )
-"""Plain texts that an empty string unsets; the SDK's types do not say so ([doc] api/customers/update)."""
+"""Plain texts that an empty string unsets; the SDK's types do not say so ([doc] api/customers/update; of the
+default payment method [3p] Stripe's own in stripe-ruby#1151)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,17 @@ def test_metadata_merges_key_by_key(platform: Platform) -> None:
     assert changed.metadata.to_dict() == {"a": "1", "c": "3"}
 
 
+def test_default_of_a_customer_is_unset_by_an_empty_text(platform: Platform) -> None:
+    """The payment method stays attached (Stripe's own words in stripe-ruby#1151)."""
+    customer, card = platform.saved_card()
+    customers = platform.client.v1.customers
+    for default, expected in ((card.id, card.id), ("", None)):
+        changed = customers.update(customer, {"invoice_settings": {"default_payment_method": default}})
+        assert changed.invoice_settings is not None
+        assert changed.invoice_settings.default_payment_method == expected
+    assert platform.client.v1.payment_methods.retrieve(card.id).customer == customer
+
+
 def test_deleted_customer_shows_only_that_it_was(platform: Platform) -> None:
     customer = platform.connected_customer()
     customers = platform.client.v1.customers
