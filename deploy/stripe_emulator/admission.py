@@ -7,7 +7,7 @@ idempotency layer).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy.stripe_emulator import browser, denials, errors, forms, routes
+from deploy.stripe_emulator import browser, denials, errors, forms, routes, versions
 from deploy.stripe_emulator.exchange import Exchange, api_key, named_account
 from deploy.stripe_emulator.expansion import shown_as
 from deploy.stripe_emulator.keys import Key, Keys, level_of
@@ -61,6 +61,8 @@ class Admission:
         if found is None:
             raise errors.unknown_url(request.method, request.path)
         exchange.route, exchange.path = found
+        if version := request.headers.get("stripe-version"):
+            versions.check(version)
         if "account" in exchange.path:
             exchange.named = self._reachable(exchange, exchange.path["account"])
         admitted = Admitted(account, exchange.route, key, connected=account is not platform)

@@ -94,6 +94,11 @@ def account_invalid(key: str, account_id: str) -> StripeError:
     )
 
 
+def unknown_version(version: str) -> StripeError:
+    """Refuse a version of the API that there never was ([3p] several who named one, no code)."""
+    return StripeError(400, f"Invalid Stripe API version: {version}")
+
+
 def contexts_differ() -> StripeError:
     """Refuse a call that names two accounts ([infer])."""
     return StripeError(400, "The Stripe-Account and Stripe-Context headers name different accounts.")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints
 
-from stripe import RequestOptions
+from stripe import RequestOptions, params
 
 SCALARS: Mapping[object, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -50,6 +50,12 @@ def fields(params: type) -> Mapping[str, Kind]:
     holder.__module__ = params.__module__
     hints = get_type_hints(holder, include_extras=True)
     return {name: _kind(hint, required=True) for name, hint in hints.items()}
+
+
+@cache
+def api_versions() -> frozenset[str]:
+    """Give the versions of the API that the SDK knows: those a webhook endpoint may ask for."""
+    return frozenset(fields(params.WebhookEndpointCreateParams)["api_version"].choices)
 
 
 def _kind(hint: Any, *, required: bool = False) -> Kind:

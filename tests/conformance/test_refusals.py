@@ -107,6 +107,28 @@ def test_bad_request(
 
 
 @pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("2026-10-28.endive", 200),
+        ("2024-06-20", 200),
+        ("2026-10-28.endive; some_beta=v1", 200),
+        ("2026-10-28.preview", 200),
+        ("2099-01-31.later", 200),
+        ("2026-10-28.basil", 400),
+        ("2024-06-21", 400),
+        ("latest", 400),
+    ],
+)
+def test_versions_that_never_were_are_refused(web: httpx.Client, version: str, status: int) -> None:
+    """A version is one the SDK knows, a preview, or later than all of these."""
+    answer = web.get("/v1/customers", headers={"Stripe-Version": version})
+    assert answer.status_code == status
+    if status != 200:
+        assert error(answer) == (400, "invalid_request_error", None, None)
+        assert answer.json()["error"]["message"] == f"Invalid Stripe API version: {version}"
+
+
+@pytest.mark.parametrize(
     ("content_type", "text"),
     [
         ("application/json", "check that your POST content type is application/x-www-form-urlencoded"),
