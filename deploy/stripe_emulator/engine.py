@@ -119,7 +119,9 @@ class Engine:
             parameters.update(exchange.aside)
             paths = parameters.pop("expand", ())
             if paths:
-                expansion.check(paths, route.template, method=route.method)
+                expansion.check(
+                    paths, route.template, method=route.method, require_read=admitted.require_read
+                )
         except StripeError as error:
             return self._note(exchange, answers.render_error(exchange, error), cut=plan.cut)
         call = Call(

@@ -85,8 +85,18 @@ def shown_as(template: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", shown(template)[0]).lower()
 
 
-def check(paths: Sequence[str], template: str, *, method: str) -> None:
-    """Refuse a path that no answer of this endpoint has: StripeError 400."""
+def check(
+    paths: Sequence[str],
+    template: str,
+    *,
+    method: str,
+    require_read: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Refuse a path that no answer of this endpoint has: StripeError 400.
+
+    `require_read` refuses with 403 where the key may not read an object of some kind (`customer`): what
+    cannot be retrieved cannot be expanded either ([infer]).
+    """
     name, listed = shown(template)
     for path in paths:
         segments = path.split(".")
@@ -95,9 +105,9 @@ def check(paths: Sequence[str], template: str, *, method: str) -> None:
         if listed and method == "GET":
             if segments[0] != "data":
                 raise errors.not_expandable(segments[0], hint=f"data.{segments[0]}")
-            _check(getattr(stripe, name), segments, 1)
+            _check(getattr(stripe, name), segments, 1, require_read)
         else:
-            _check(getattr(stripe, name), segments, 0)
+            _check(getattr(stripe, name), segments, 0, require_read)
 
 
 def apply(world: World, account: Account, body: JsonObject, paths: Sequence[str]) -> JsonObject:
@@ -107,7 +117,7 @@ def apply(world: World, account: Account, body: JsonObject, paths: Sequence[str]
     return body
 
 
-def _check(shape: Any, segments: Sequence[str], place: int) -> None:
+def _check(shape: Any, segments: Sequence[str], place: int, require_read: Callable[[str], None]) -> None:
     for depth in range(place, len(segments)):
         if shape is None:
             return  # what is below is taken as it comes
@@ -115,6 +125,8 @@ def _check(shape: Any, segments: Sequence[str], place: int) -> None:
         expandable, shape = _below(hint)
         if not expandable:
             raise errors.not_expandable(".".join(segments[: depth + 1]))
+        if hasattr(shape, "OBJECT_NAME"):
+            require_read(shape.OBJECT_NAME)
 
 
 def _below(hint: Any) -> tuple[bool, Any]:

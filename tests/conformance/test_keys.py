@@ -59,6 +59,23 @@ def test_modes_are_two_worlds(web: httpx.Client, live: httpx.Client) -> None:
     assert (status, text) == (404, "No such PaymentMethod: 'pm_1'")
 
 
+def test_what_may_not_be_read_cannot_be_expanded(web: httpx.Client, use: Use) -> None:
+    """Neither of one object nor in a list; nothing has happened by then."""
+    restricted = use(RESTRICTED, rights={"payment_method": "write"})
+    customer = web.post("/v1/customers", data={"payment_method": "pm_card_visa"}).json()["id"]
+    (card,) = web.get(f"/v1/customers/{customer}/payment_methods").json()["data"]
+    url = f"/v1/payment_methods/{card['id']}"
+    for answer in (
+        restricted.get(f"{url}?expand[]=customer"),
+        restricted.get(f"/v1/customers/{customer}/payment_methods?expand[]=data.customer"),
+        restricted.post(f"{url}/detach", data={"expand[]": "customer.invoice_settings"}),
+    ):
+        status, _, text = error(answer)
+        assert status == 403
+        assert "rak_customer_read" in text
+    assert restricted.get(url).json()["customer"] == customer
+
+
 def test_account_of_test_mode_is_none_of_live_mode(live: httpx.Client, account: str) -> None:
     """The other way round it is an account that the key has no access to."""
     status, _, text = error(live.get("/v1/customers", headers={"Stripe-Account": account}))
