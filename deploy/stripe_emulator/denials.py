@@ -7,6 +7,10 @@ from http import HTTPStatus
 
 from deploy.stripe_emulator.errors import StripeError
 
+LOCKED = (
+    "This object cannot be accessed right now because another API request or Stripe process is currently "
+    "accessing it. If you see this error intermittently, retry the request."
+)
 _REALM = {"WWW-Authenticate": 'Basic realm="Stripe"'}
 
 
@@ -148,8 +152,8 @@ def key_in_use(key: str) -> StripeError:
 def injected(status: int, *, rate_limited: bool) -> StripeError:
     """Answer with the status that a fault rule asks for, in the words Stripe has for it.
 
-    A 429 is a rate limit only with `Stripe-Rate-Limited-Reason`, and a lock without it (STRIPE.md 1.6, [doc]
-    rate-limits); the words of a 5xx are [doc] error-low-level.
+    A 429 is a rate limit only with `Stripe-Rate-Limited-Reason`, and a lock without it, which has no id of
+    the request either (STRIPE.md 1.6, [doc] rate-limits); the words of a 5xx are [doc] error-low-level.
     """
     match status:
         case 429 if rate_limited:
@@ -158,13 +162,10 @@ def injected(status: int, *, rate_limited: bool) -> StripeError:
                 "https://stripe.com/docs/rate-limits."
             )
             return StripeError(status, message, code="rate_limit")
-        case 409 | 429:
-            message = (
-                "This object cannot be accessed right now because another API request or Stripe process is "
-                "currently "
-                "accessing it. If you see this error intermittently, retry the request."
-            )
-            return StripeError(status, message, code="lock_timeout")
+        case 429:
+            return StripeError(status, LOCKED, code="lock_timeout", traced=False)
+        case 409:
+            return StripeError(status, LOCKED, code="lock_timeout")
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return StripeError(
                 status, "An unknown error occurred while processing the request.", kind="api_error"

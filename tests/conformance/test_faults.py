@@ -62,13 +62,15 @@ def test_latency(web: httpx.Client, account: str) -> None:
 
 
 def test_rate_limit_has_its_reason(web: httpx.Client, account: str) -> None:
-    """With a reason a 429 is the limiter's, without one it is a lock."""
+    """With a reason a 429 is the limiter's, without one it is a lock, which names no request."""
     reason = {"Stripe-Rate-Limited-Reason": "endpoint-rate"}
     rule(web, account, {"kind": "status", "status": 429, "headers": reason}, count=1)
     rule(web, account, {"kind": "status", "status": 429}, count=1)
     limited, locked = create(web, account), create(web, account)
     assert limited.headers["stripe-rate-limited-reason"] == "endpoint-rate"
     assert [each.json()["error"]["code"] for each in (limited, locked)] == ["rate_limit", "lock_timeout"]
+    assert ["request-id" in each.headers for each in (limited, locked)] == [True, False]
+    assert "request_log_url" not in locked.json()["error"]
 
 
 @pytest.mark.parametrize(("when", "left"), [("before", 0), ("after", 1)])
