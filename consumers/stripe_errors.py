@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 RESOURCE_SPECIFIC: Final = "resource-specific"
+_NOT_ATTACHED: Final = ("not attached to a customer", "save this PaymentMethod to a customer before")
 _AGAIN_ANYHOW: Final = frozenset({"lock_timeout", "idempotency_key_in_use"})
 """Another request was in the way for the moment: never a refusal, and no reason to call less often."""
 
@@ -154,7 +155,7 @@ def error_of(answer: Answer) -> StripeError:  # noqa: PLR0911 -- a row for each 
         kind=answer.kind,
         param=answer.param,
         decline_code=answer.decline_code,
-        # Stripe gives these two no code (STRIPE.md 1.4 and 1.6), so that only the message tells.
+        # Stripe gives these no code (STRIPE.md 1.4 to 1.6), so that only the message tells.
         consumed="previously used" in answer.message,
-        not_attached="not attached to a customer" in answer.message,
+        not_attached=any(words in answer.message for words in _NOT_ATTACHED),
     )

@@ -100,13 +100,22 @@ class Refusals:
                     return True
                 await self._fail(recording, method, intent, Reason.NOT_FOUND, now)
             case Detached():
-                await self._fail(recording, method, intent, Reason.REFUSED, now)
+                await self._not_attached(recording, method, intent, now)
             case Failed(reason=Reason.CUSTOMER_FULL) if await recording.hasten_superseded(now):
                 # Room is made first: of clones that were to be detached anyhow.
                 await recording.declined(method, _declines(method), now + ROOM_IS_MADE_AFTER)
             case Failed(reason=reason):
                 await self._fail(recording, method, intent, reason, now)
         return False
+
+    async def _not_attached(
+        self, recording: Recording, method: MethodFacts, intent: Intent, now: datetime
+    ) -> None:
+        if intent.step is Step.UPDATE:
+            # Somebody on the account did it, and the event that says so is on its way.
+            await recording.announce(method, State.ABSENT, Reason.DETACHED_ON_ACCOUNT, now)
+        else:
+            await self._fail(recording, method, intent, Reason.REFUSED, now)
 
     async def _fail(
         self, recording: Recording, method: MethodFacts, intent: Intent, reason: Reason, now: datetime

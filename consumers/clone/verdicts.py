@@ -51,7 +51,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """It is not attached: what a detach is for."""
+    """It is not attached: what a detach is for, and no other write can be meant for."""
 
 
 Verdict = Failed | Declined | Missing | Detached

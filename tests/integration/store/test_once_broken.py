@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,8 +15,10 @@ from consumers.projection.observe import Reading
 from consumers.projection.seen import Hint, Kind, Seen
 from consumers.store.database import Database
 from consumers.store.limiter import Limiter
+from consumers.store.shares import Lease
 from consumers.stripe_calls import KeyWatch, StripeCalls
 from consumers.stripe_gateway import KeyRefusedError, StripeGateway
+from schemas.records import Reason, State
 from service.runtime.kafka.consumer import Record
 from service.runtime.metrics import Metrics
 from tests.integration.store.world import World
@@ -77,6 +80,16 @@ async def test_a_write_that_always_fails_is_given_up_some_day(
 
     share = await world.share()
     assert (share["attempts"], share["failing_since"]) == (2, since)
+
+
+async def _attach(world: World, lease: Lease) -> None:
+    """Let pm_C on cus_C be the share's clone."""
+    await world.sql.execute("UPDATE offshoot.share SET connected_customer_id = 'cus_C'")
+    await world.sql.execute(
+        "INSERT INTO offshoot.clone (share_id, platform_payment_method_id, generation, recovery_point,"
+        " connected_payment_method_id, state) VALUES ($1, 'pm_P', 1, 'attached', 'pm_C', 'ready')",
+        lease.share_id,
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,12 +219,7 @@ async def test_following_grants_and_marking_do_not_deadlock(world: World) -> Non
 async def test_whoever_asks_for_a_reading_holds_no_share_meanwhile(world: World, tools: Tools) -> None:
     """Ingest locks a customer and then its shares; done the other way round, the two met in a deadlock."""
     lease = await world.see_share()
-    await world.sql.execute("UPDATE offshoot.share SET connected_customer_id = 'cus_C'")
-    await world.sql.execute(
-        "INSERT INTO offshoot.clone (share_id, platform_payment_method_id, generation, recovery_point,"
-        " connected_payment_method_id, state) VALUES ($1, 'pm_P', 1, 'attached', 'pm_C', 'ready')",
-        lease.share_id,
-    )
+    await _attach(world, lease)
     await world.see(customer(2, deleted=True))
 
     async with world.sql.transaction():
@@ -222,6 +230,26 @@ async def test_whoever_asks_for_a_reading_holds_no_share_meanwhile(world: World,
 
     assert await work is Ending.RESTED
     assert await world.in_doubt(Kind.CUSTOMER, "cus_P")
+
+
+async def test_an_update_of_what_was_detached_there_makes_no_other_clone(
+    world: World, tools: Tools, stripe: Answering
+) -> None:
+    """The event that says so may be late: the refusal says it too, and it stays so until it is wanted."""
+    lease = await world.see_share()
+    await _attach(world, lease)
+    await world.sql.execute("UPDATE offshoot.clone SET source_fingerprint = 'f'")
+    renewed = {"fingerprint": "f", "expiry": [2031, 1], "billing_details": {}, "bank": {}}
+    await world.see(replace(card(2, b"renewed"), content=renewed))
+    message = "You must save this PaymentMethod to a customer before you can update it."
+    stripe.answer(400, {"error": {"type": "invalid_request_error", "message": message}})
+
+    assert await ShareWorker(tools, lease).run() is Ending.RESTED
+
+    clone = (await world.method(lease)).clone
+    assert clone is not None
+    assert (clone.state, clone.reason) == (State.ABSENT, Reason.DETACHED_ON_ACCOUNT)
+    assert await world.sql.fetchval("SELECT array_agg(step::text) FROM offshoot.intent") == ["update"]
 
 
 _DEADLOCK_ONCE = """

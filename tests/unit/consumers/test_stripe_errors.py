@@ -107,6 +107,12 @@ def test_whether_a_repeat_under_the_same_key_is_useless(headers: dict[str, str],
             {"consumed": False, "not_attached": True},
         ),
         (
+            Answer(
+                "x", 400, message="You must save this PaymentMethod to a customer before you can update it."
+            ),
+            {"consumed": False, "not_attached": True},
+        ),
+        (
             Answer("x", 402, kind="card_error", code="card_declined", decline_code="lost_card", param="p"),
             {"status": 402, "kind": "card_error", "decline_code": "lost_card", "param": "p"},
         ),
