@@ -122,7 +122,7 @@ def test_duplicated(web: httpx.Client, account: str, receiver: Receiver) -> None
 @pytest.mark.usefixtures("endpoint")
 def test_delayed(web: httpx.Client, account: str, receiver: Receiver) -> None:
     """A late event is overtaken."""
-    rule(web, account, {"kind": "delay", "seconds": 1}, count=1)
+    rule(web, account, {"kind": "delay", "seconds": 3}, count=1)
     create(web, account, "late", "soon")
     assert told(receiver, 2) == ["soon", "late"]
 
