@@ -18,7 +18,9 @@ from tests.support.records import Records
 
 ACCOUNTS, CUSTOMERS, CARDS = 10, 50, ("tok_visa", "tok_mastercard")
 CLONES: Final = ACCOUNTS * CUSTOMERS * len(CARDS)
-WITHIN_S: Final = 240
+WITHIN_S: Final = 600
+"""Who meets eight faults in a row is tried again after minutes: that all come is the matter, not when."""
+
 SEED: Final = int(os.environ.get("OFFSHOOT_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 
 FAULTS: Final = (
@@ -33,7 +35,7 @@ SHARE_OF_EACH: Final = 0.045
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(540)
+@pytest.mark.timeout(900)
 async def test_a_thousand_clones_at_one_fault_in_five(
     deployment: Deployment, platform: Platform, records: Records
 ) -> None:
